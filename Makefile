@@ -1,0 +1,104 @@
+# aio-rs. `make help` lists the targets.
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+CARGO   ?= cargo
+CC      ?= cc
+INSTALL ?= install
+BUILD   := build
+TARGET  := $(or $(CARGO_TARGET_DIR),target)
+
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+
+# Replaces a file only when it differs, and in one step: a running program may
+# have it mapped.
+replace = @mkdir -p $(dir $(2)); cmp -s $(1) $(2) || { cp $(1) $(2).new && mv -f $(2).new $(2); }
+
+.PHONY: all
+all: lib dropin ## build build/lib/libaio-rs.so and build/dropin/libaio.so.1
+
+# cargo knows what is out of date.
+.PHONY: lib
+lib: ## build build/lib/libaio-rs.so, for -laio-rs and LD_PRELOAD
+	$(CARGO) build --release --lib
+	$(call replace,$(TARGET)/release/libaio_rs.so,$(BUILD)/lib/libaio-rs.so.1)
+	@ln -sfn libaio-rs.so.1 $(BUILD)/lib/libaio-rs.so
+
+.PHONY: dropin
+dropin: ## build build/dropin/libaio.so.1, for LD_LIBRARY_PATH
+	AIO_RS_SONAME=libaio.so.1 $(CARGO) build --release --lib --target-dir $(TARGET)/dropin
+	$(call replace,$(TARGET)/dropin/release/libaio_rs.so,$(BUILD)/dropin/libaio.so.1)
+	@ln -sfn libaio.so.1 $(BUILD)/dropin/libaio.so.1t64
+
+.PHONY: demo
+demo: ## install what is missing, build, run the example and fio on both engines
+	@scripts/deps.sh demo
+	@$(MAKE) --no-print-directory all
+	@CC='$(CC)' scripts/demo.sh $(BUILD)
+
+.PHONY: check
+check: ## format, lint, unit tests, gates, C tests, fio and qemu: all that CI runs
+	@scripts/deps.sh check
+	@$(MAKE) --no-print-directory all
+	@CC='$(CC)' AIO_TEST_OURS=$(BUILD) CARGO='$(CARGO)' scripts/check.sh
+
+.PHONY: c-tests
+c-tests: all ## the C tests only (AIO_TEST_FILTER=, AIO_TEST_MODES=, AIO_TEST_JOBS=)
+	@AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test c_tests
+
+.PHONY: gates
+gates: all ## the header, layout and symbol gates only
+	@AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test header --test layout --test symbols
+
+.PHONY: check-fio
+check-fio: all ## the whole fio matrix (make check runs a part of it)
+	@AIO_TEST_OURS=$(BUILD) AIO_TEST_FIO=all $(CARGO) test --quiet --test fio
+
+.PHONY: check-qemu
+check-qemu: all ## qemu-img and qemu-io only
+	@AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test qemu
+
+.PHONY: fmt
+fmt: ## format the sources
+	$(CARGO) fmt
+
+.PHONY: lint
+lint: ## check the format; clippy with warnings as errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+.PHONY: header
+header: ## write include/libaio.h anew from src/capi
+	AIO_RS_WRITE_HEADER=1 $(CARGO) test --quiet --test header
+
+.PHONY: deps
+deps: ## install the tools that the tests use (root), or name what is missing
+	@scripts/deps.sh check
+
+.PHONY: install
+install: all ## install to PREFIX= (default /usr/local), LIBDIR=, below DESTDIR=
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/aio-rs $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/aio-rs
+	$(INSTALL) -m 755 $(BUILD)/lib/libaio-rs.so.1 $(DESTDIR)$(LIBDIR)/libaio-rs.so.1
+	ln -sfn libaio-rs.so.1 $(DESTDIR)$(LIBDIR)/libaio-rs.so
+	$(INSTALL) -m 755 $(BUILD)/dropin/libaio.so.1 $(DESTDIR)$(LIBDIR)/aio-rs/libaio.so.1
+	ln -sfn libaio.so.1 $(DESTDIR)$(LIBDIR)/aio-rs/libaio.so.1t64
+	$(INSTALL) -m 644 include/libaio.h $(DESTDIR)$(INCLUDEDIR)/aio-rs/libaio.h
+	sed -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		include/aio-rs.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/aio-rs.pc
+
+.PHONY: uninstall
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(LIBDIR)/libaio-rs.so.1 $(DESTDIR)$(LIBDIR)/libaio-rs.so \
+		$(DESTDIR)$(LIBDIR)/aio-rs/libaio.so.1 $(DESTDIR)$(LIBDIR)/aio-rs/libaio.so.1t64 \
+		$(DESTDIR)$(LIBDIR)/pkgconfig/aio-rs.pc $(DESTDIR)$(INCLUDEDIR)/aio-rs/libaio.h
+	-rmdir $(DESTDIR)$(LIBDIR)/aio-rs $(DESTDIR)$(INCLUDEDIR)/aio-rs
+
+.PHONY: clean
+clean: ## remove everything that was built
+	$(CARGO) clean --quiet
+	rm -rf $(BUILD)
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20

@@ -1,0 +1,147 @@
+/* exec with I/O in flight: the new program starts with nothing of the old one's
+ * contexts, no descriptor of the library's, and the I/O is done properly. */
+#include "slowfs.h"
+#include "life.h"
+#include <dirent.h>
+
+/* Reached by both programs: the old one's child and what it turns into. */
+static struct shared {
+	void *old_ctx;
+	long start, took, old_mapped, old_submit, old_destroy, setup, id, works, descriptors;
+} *sh;
+
+/* Open descriptors, without the one that looks. */
+static long count_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	long n = -3;	/* ".", ".." and the directory itself */
+
+	MUST(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* The program after exec: argv[1] is the descriptor of `sh`. */
+static int after_exec(const char *arg)
+{
+	io_context_t ctx = NULL;
+	struct iocb cb, *list[1] = { &cb };
+	char byte;
+
+	sh = mmap(NULL, sizeof *sh, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(arg), 0);
+	MUST(sh != MAP_FAILED);
+	sh->took = now_ms() - sh->start;
+	sh->descriptors = count_descriptors();
+	sh->old_mapped = is_mapped(sh->old_ctx);
+	io_prep_pread(&cb, 0, &byte, 1, 0);
+	sh->old_submit = io_submit(sh->old_ctx, 1, list);
+	sh->old_destroy = io_destroy(sh->old_ctx);
+	sh->setup = io_setup(8, &ctx);
+	sh->id = ctx ? (long)ring_of(ctx)->id : -1;
+	sh->works = ctx ? works(ctx) : -1;
+	return 3;
+}
+
+static int memfd;
+static struct iocb request;
+
+static int exec_child(void *arg)
+{
+	char number[16];
+	io_context_t ctx = NULL;
+
+	(void)arg;
+	snprintf(number, sizeof number, "%d", memfd);
+	MUST(io_setup(8, &ctx) == 0);
+	sh->old_ctx = ctx;
+	sh->start = now_ms();
+	if (submit1(ctx, &request) != 1)
+		return 1;
+	execl("/proc/self/exe", "exec_in_flight", number, (char *)NULL);
+	return 2;
+}
+static int exec_from_thread(void *arg);
+
+static void check(const char *id, const char *what, int (*child)(void *), long kernel_low)
+{
+	char label[96];
+
+	memset(sh, 0xff, sizeof *sh);
+#define LABEL(x) (snprintf(label, sizeof label, "%s: %s", what, x), label)
+	expect(id, LABEL("the new program's end"), in_child(child, NULL), 3);
+	expect_between(id, LABEL("exec takes (ms)"), sh->took, on_ours() ? 0 : kernel_low, 9000);
+	expect(id, LABEL("old ring mapped"), sh->old_mapped, 0);
+	expect(id, LABEL("io_submit with the old value"), sh->old_submit, -EINVAL);
+	expect(id, LABEL("io_destroy with the old value"), sh->old_destroy, -EINVAL);
+	expect(id, LABEL("io_setup"), sh->setup, 0);
+	expect(id, LABEL("its id"), sh->id, 0);
+	expect(id, LABEL("it works"), sh->works, 0);
+	/* 0, 1, 2 and those that are meant to stay open. */
+	expect(id, LABEL("open descriptors"), sh->descriptors, 4);
+}
+
+static void *exec_thread(void *arg)
+{
+	_exit(exec_child(arg));
+}
+static int exec_from_thread(void *arg)
+{
+	pthread_t t;
+
+	MUST(pthread_create(&t, NULL, exec_thread, arg) == 0);
+	pause();
+	return 4;
+}
+
+int main(int argc, char **argv)
+{
+	char *buf = page_alloc(65536);
+	int fd, never, resfd, count;
+	struct slowfs *s;
+
+	if (argc > 1)
+		return after_exec(argv[1]);
+	/* Whatever the runner left open must not be counted. */
+	syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
+	for (int i = 0; i < 3; i++)
+		if (fcntl(i, F_GETFD) < 0)
+			MUST(open("/dev/null", O_RDWR) == i);
+	s = slowfs_start(2, 1 << 20);
+	never = eventfd(0, EFD_CLOEXEC);
+	resfd = eventfd(0, EFD_CLOEXEC);
+	memfd = memfd_create("shared", 0);
+	MUST(memfd >= 0 && ftruncate(memfd, 4096) == 0);
+	sh = mmap(NULL, sizeof *sh, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	MUST(sh != MAP_FAILED);
+	fd = slowfs_open(s, 0, O_RDWR | O_DIRECT);
+
+	slowfs_delay(s, SLOWFS_READ, 300);
+	io_prep_pread(&request, fd, buf, 4096, 4096);
+	io_set_eventfd(&request, resfd);
+	check("9/9", "read of 300 ms", exec_child, 299);
+	/* exec is no exit: what aio-rs cannot finish it does not signal. */
+	count = (int)eventfd_take(resfd);
+	expect("9/9", "eventfd of the read", on_ours() ? count <= 1 : count == 1, 1);
+	expect("9/9", "reads at the device", slowfs_wait(s, SLOWFS_READ, 1) ? slowfs_seen(s, SLOWFS_READ) : 0, 1);
+
+	slowfs_delay(s, SLOWFS_WRITE, 300);
+	memset(buf, 'w', 65536);
+	io_prep_pwrite(&request, fd, buf, 65536, 65536);
+	check("9/9", "write of 300 ms", exec_child, 299);
+	for (long until = now_ms() + 10000; slowfs_done(s, SLOWFS_WRITE) < 1 && now_ms() < until;)
+		usleep(1000);
+	expect("9/9", "the written data is on the device", memcmp(slowfs_data(s, 0) + 65536, buf, 65536), 0);
+
+	io_prep_poll(&request, never, POLLIN);
+	io_set_eventfd(&request, resfd);
+	check("9/10", "pending poll", exec_child, 0);
+	count = (int)eventfd_take(resfd);
+	expect("9/10", "eventfd of the poll", on_ours() ? count <= 1 : count == 1, 1);
+
+	io_prep_pread(&request, fd, buf, 4096, 4096);
+	check("9/9", "exec by another thread, read of 300 ms", exec_from_thread, 299);
+	slowfs_stop(s);
+	return check_done();
+}

@@ -1,0 +1,83 @@
+/* A process ends, in every way, with I/O at the device or a poll pending. It
+ * always ends; the kernel keeps it until its I/O is done and signals eventfds
+ * that another process shares. aio-rs does that for exit(); after _exit or a
+ * signal its requests may be given up, so there no more is asked than that the
+ * process ends and the eventfd is not signalled twice. */
+#include "slowfs.h"
+#include "life.h"
+
+enum end { EXIT, UNDERSCORE, KILLED, ABORT, ENDS };
+static const char *const end_names[ENDS] = { "exit()", "_exit", "SIGKILL", "abort" };
+static const int end_codes[ENDS] = { 5, 5, DIED(SIGKILL), DIED(SIGABRT) };
+
+static struct slowfs *s;
+static struct iocb request;
+
+static void leave(enum end how)
+{
+	switch (how) {
+	case EXIT:
+		exit(5);
+	case UNDERSCORE:
+		_exit(5);
+	case KILLED:
+		raise(SIGKILL);
+		break;
+	default:
+		signal(SIGABRT, SIG_DFL);
+		abort();
+	}
+}
+static int child(void *arg)
+{
+	unsigned seen = slowfs_seen(s, SLOWFS_READ);
+	io_context_t ctx = NULL;
+
+	MUST(io_setup(8, &ctx) == 0 && submit1(ctx, &request) == 1);
+	if (request.aio_lio_opcode == IO_CMD_PREAD)
+		slowfs_wait(s, SLOWFS_READ, seen + 1);
+	leave((enum end)(intptr_t)arg);
+	return 1;
+}
+
+int main(void)
+{
+	int fd, never = eventfd(0, EFD_CLOEXEC), resfd = eventfd(0, EFD_CLOEXEC);
+	char *buf = page_alloc(4096), label[96];
+
+	s = slowfs_start(1, 1 << 20);
+	fd = slowfs_open(s, 0, O_RDWR | O_DIRECT);
+	slowfs_delay(s, SLOWFS_READ, 300);
+#define LABEL(what, x) (snprintf(label, sizeof label, "%s, %s: %s", what, end_names[how], x), label)
+	for (int how = 0; how < ENDS; how++) {
+		int strict = how == EXIT || !on_ours();
+		long from = now_ms(), count;
+
+		io_prep_pread(&request, fd, buf, 4096, 4096);
+		io_set_eventfd(&request, resfd);
+		expect("9/11", LABEL("read of 300 ms", "end"), in_child(child, (void *)(intptr_t)how), end_codes[how]);
+		expect_between("9/11", LABEL("read of 300 ms", "reaped after (ms)"), now_ms() - from,
+			       strict ? 299 : 0, 9000);
+		count = (long)eventfd_take(resfd);
+		expect("9/13", LABEL("read of 300 ms", "eventfd"), strict ? count == 1 : count <= 1, 1);
+	}
+	for (int how = 0; how < ENDS; how++) {
+		int strict = how == EXIT || !on_ours();
+		long from = now_ms(), count;
+
+		io_prep_poll(&request, never, POLLIN);
+		io_set_eventfd(&request, resfd);
+		expect("9/12", LABEL("pending poll", "end"), in_child(child, (void *)(intptr_t)how), end_codes[how]);
+		expect_between("9/12", LABEL("pending poll", "reaped after (ms)"), now_ms() - from, 0, 9000);
+		count = (long)eventfd_take(resfd);
+		expect("9/12", LABEL("pending poll", "eventfd"), strict ? count == 1 : count <= 1, 1);
+	}
+	/* None of it hangs on: the device is free and a context works. */
+	io_context_t ctx = NULL;
+	slowfs_delay(s, SLOWFS_READ, 0);
+	MUST(io_setup(8, &ctx) == 0);
+	io_prep_pread(&request, fd, buf, 4096, 4096);
+	expect_event("9/11", "a read of another process afterwards", ctx, &request, 4096);
+	slowfs_stop(s);
+	return check_done();
+}

@@ -1,0 +1,68 @@
+/* SIGSTOP and SIGCONT, without a handler, around io_pgetevents: with nothing
+ * collected it starts anew with its full timeout, unlike io_getevents.
+ */
+#include "wait_util.h"
+
+#define TIMEOUT_MS 500
+static struct {
+	volatile int got, there, go;
+	volatile long began, ended; /* CLOCK_MONOTONIC, ms */
+} *s;
+
+static int wait_in_child(void *arg)
+{
+	struct timespec ts = { s->there ? 20 : 0, s->there ? 0 : TIMEOUT_MS * 1000000L };
+	struct io_event ev[8];
+	io_context_t ctx = NULL;
+	sigset_t none;
+
+	(void)arg;
+	sigemptyset(&none);
+	new_context(8, &ctx);
+	if (s->there)
+		fill(ctx, s->there, 1);
+	s->began = now_ms();
+	s->go = 1;
+	s->got = io_pgetevents(ctx, s->there + 2, 8, ev, &ts, &none);
+	s->ended = now_ms();
+	return s->got > 0 && !in_order(ev, s->got, 1);
+}
+
+/* The child was stopped in io_pgetevents; when it was continued. */
+static long stopped_waiter(const char *label, int there, int want)
+{
+	char line[128];
+	pid_t pid;
+	int status;
+	long cont;
+
+	memset(s, 0, sizeof *s);
+	s->there = there;
+	pid = fork_child(wait_in_child, NULL);
+	while (!s->go && task_state(pid) != 'Z')
+		usleep(1000);
+	asleep(pid);
+	MUST(kill(pid, SIGSTOP) == 0);
+	MUST(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	usleep(150000);
+	cont = now_ms();
+	MUST(kill(pid, SIGCONT) == 0);
+	snprintf(line, sizeof line, "%s: child ended well", label);
+	expect("6/14", line, child_end(pid, 30000), 0);
+	snprintf(line, sizeof line, "%s: io_pgetevents", label);
+	expect("6/14", line, s->got, want);
+	return cont;
+}
+
+int main(void)
+{
+	long cont;
+
+	s = shared_alloc(4096);
+	cont = stopped_waiter("nothing collected", 0, 0);
+	expect_between("6/14", "the full timeout after SIGCONT", s->ended - cont, TIMEOUT_MS, TIMEOUT_MS + 8000);
+	expect_between("6/14", "so longer than the timeout", s->ended - s->began, TIMEOUT_MS + 150, TIMEOUT_MS + 9000);
+	cont = stopped_waiter("2 collected of 4", 2, 2);
+	expect_between("6/14", "at SIGCONT, not at the timeout", s->ended - cont, 0, 15000);
+	return check_done();
+}

@@ -1,0 +1,45 @@
+#!/bin/sh
+# deps.sh demo|check: installs the tools that these targets use, as far as they
+# are missing: by apt-get when run by root, otherwise it only names them.
+set -u
+
+missing=
+want() { # want PACKAGE COMMAND...: the package, if one of the commands is not there
+	package=$1
+	shift
+	for command; do
+		command -v "$command" >/dev/null 2>&1 ||
+			[ -x "/sbin/$command" ] || [ -x "/usr/sbin/$command" ] || {
+			missing="$missing $package"
+			return
+		}
+	done
+}
+header() { # header PACKAGE FILE
+	echo "#include <$2>" | "${CC:-cc}" -E -x c - >/dev/null 2>&1 || missing="$missing $1"
+}
+
+want gcc "${CC:-cc}"
+header libc6-dev stdio.h
+header libaio-dev libaio.h
+want fio fio
+want strace strace
+if [ "${1:-check}" = check ]; then
+	header linux-libc-dev linux/io_uring.h
+	echo | "${CC:-cc}" -E -x c++ - >/dev/null 2>&1 || missing="$missing g++"
+	want e2fsprogs mkfs.ext4
+	want xfsprogs mkfs.xfs
+	want qemu-utils qemu-img qemu-io
+	want mount mount losetup
+fi
+[ -z "$missing" ] && exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+	echo "installing:$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	# shellcheck disable=SC2086 # one word a package
+	said=$({ apt-get -q update && apt-get -q -y --no-install-recommends install $missing; } 2>&1) &&
+		exit 0
+	echo "$said" | tail -n 3
+fi
+echo "missing, and not installed:$missing (names of Debian's packages); going on without"

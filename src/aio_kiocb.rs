@@ -1,0 +1,384 @@
+//! A request's life: `aio_get_req`, `aio_complete`, cancel.
+
+use crate::abi::IoEvent;
+use crate::engine::Cancelled;
+use crate::engine::op::{Kind, Op, OpArgs, OpList, OpPtr};
+use crate::errno::Errno;
+use crate::kioctx::{AioKiocb, Kioctx};
+use crate::mm::{self, Mm};
+use crate::order::{Class, Key};
+use crate::reqs_available::completed_and_read;
+use crate::sys::{self, SignalsBlocked};
+use crate::{eventfd, run_here};
+use std::ffi::c_int;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::compiler_fence;
+
+/// Mirrors `fs/aio.c:aio_get_req()`: takes a slot, looking at what user space has
+/// reaped itself when there seems to be none.
+#[inline]
+pub fn aio_get_req(ctx: &Kioctx) -> bool {
+    ctx.reqs.get() || (user_refill_reqs_available(ctx) && ctx.reqs.get())
+}
+
+#[cold]
+fn user_refill_reqs_available(ctx: &Kioctx) -> bool {
+    let Some(_guard) = ctx.completion_lock.lock() else { return false };
+    // SAFETY: under completion_lock.
+    let c = unsafe { &mut *ctx.completion.get() };
+    refill_reqs_available(ctx, &mut c.completed_events, c.tail);
+    true
+}
+
+fn refill_reqs_available(ctx: &Kioctx, completed_events: &mut u32, tail: u32) {
+    let head = ctx.ring.head().load(Acquire);
+    let n = completed_and_read(ctx.ring.nr_events, head, tail, *completed_events);
+    if n != 0 {
+        *completed_events -= n;
+        ctx.reqs.put(n);
+    }
+}
+
+/// Stores the event and publishes it: `fs/aio.c:aio_complete()` up to the unlock.
+#[inline]
+fn post(ctx: &Kioctx, event: IoEvent) {
+    match ctx.completion_lock.lock() {
+        Some(guard) => {
+            post_locked(ctx, event);
+            drop(guard);
+            // A signal handler may have run on this thread in between.
+            compiler_fence(std::sync::atomic::Ordering::SeqCst);
+            if !ctx.left_over.load(Relaxed).is_null() {
+                post_left_over(ctx);
+            }
+        }
+        None => leave_over(ctx, event),
+    }
+}
+
+#[inline]
+fn post_locked(ctx: &Kioctx, event: IoEvent) {
+    // SAFETY: under completion_lock.
+    let c = unsafe { &mut *ctx.completion.get() };
+    c.tail = ctx.ring.push(c.tail, event);
+    c.completed_events += 1;
+    if c.completed_events > 1 {
+        refill_reqs_available(ctx, &mut c.completed_events, c.tail);
+    }
+}
+
+/// In a signal handler above a thread that holds completion_lock: that thread
+/// publishes the event as soon as it runs again.
+#[cold]
+fn leave_over(ctx: &Kioctx, event: IoEvent) {
+    // There are as many request structures as slots, and this event has a slot.
+    let Some((index, req)) = ctx.slab.alloc() else { std::process::abort() };
+    // SAFETY: just allocated to us, in memory that is valid in any state.
+    unsafe {
+        (*req.as_ptr()).index = index;
+        let req = req.as_ref();
+        req.obj.store(event.obj, Relaxed);
+        req.data.store(event.data, Relaxed);
+        req.op.args().done = event.res as u64;
+        let op = req_to_op(req);
+        let mut top = ctx.left_over.load(Relaxed);
+        loop {
+            op.as_ref().next.store(top, Relaxed);
+            match ctx.left_over.compare_exchange(top, op.as_ptr(), Release, Relaxed) {
+                Ok(_) => return,
+                Err(now) => top = now,
+            }
+        }
+    }
+}
+
+#[cold]
+fn post_left_over(ctx: &Kioctx) {
+    while !ctx.left_over.load(Relaxed).is_null() {
+        let Some(_guard) = ctx.completion_lock.lock() else { return };
+        // Newest first: turned round on the way.
+        let mut newest = ctx.left_over.swap(null_mut(), Acquire);
+        let mut oldest: *mut Op = null_mut();
+        // SAFETY: what is in the list was left to us by `leave_over`.
+        unsafe {
+            while !newest.is_null() {
+                let next = (*newest).next.load(Relaxed);
+                (*newest).next.store(oldest, Relaxed);
+                oldest = newest;
+                newest = next;
+            }
+            while let Some(op) = NonNull::new(oldest) {
+                oldest = op.as_ref().next.load(Relaxed);
+                let req = op_to_req(op);
+                let event = IoEvent {
+                    data: req.data.load(Relaxed),
+                    obj: req.obj.load(Relaxed),
+                    res: op.as_ref().args().done as i64,
+                    res2: 0,
+                };
+                ctx.slab.free(req.index);
+                post_locked(ctx, event);
+            }
+        }
+    }
+}
+
+/// An operation finished inside io_submit, in the caller's thread. `resfd` is the
+/// program's eventfd, checked in this very call.
+#[inline]
+pub fn aio_complete(ctx: &Kioctx, event: IoEvent, resfd: Option<c_int>) {
+    post(ctx, event);
+    if let Some(fd) = resfd {
+        eventfd::signal(fd);
+    }
+    ctx.wait.complete(|| ctx.ring.available());
+}
+
+fn req_to_op(req: &AioKiocb) -> OpPtr {
+    NonNull::from(&req.op)
+}
+
+/// # Safety
+/// `op` is the operation of a request in a slab.
+unsafe fn op_to_req<'a>(op: OpPtr) -> &'a AioKiocb {
+    // SAFETY: `op` is the first field of the request (repr(C)).
+    unsafe { op.cast::<AioKiocb>().as_ref() }
+}
+
+/// The requests of one io_submit that have to be deferred.
+pub struct Batch {
+    list: OpList,
+}
+
+impl Batch {
+    pub const fn new() -> Self {
+        Self { list: OpList::new() }
+    }
+
+    /// Makes a request out of an operation; the caller has a slot for it. It
+    /// starts at `flush` at the earliest.
+    ///
+    /// # Errors
+    /// EAGAIN: no memory for its place in the file's order.
+    pub fn defer(
+        &mut self,
+        mm: &'static Mm,
+        ctx: &Kioctx,
+        (obj, data): (u64, u64),
+        args: OpArgs,
+        order: Option<(Key, Class)>,
+    ) -> Result<(), Errno> {
+        let (index, mut req) = ctx.slab.alloc().ok_or(Errno::EAGAIN)?;
+        // SAFETY: just allocated to us, in memory that is valid in any state.
+        let req = unsafe {
+            req.as_mut().index = index;
+            req.as_ref()
+        };
+        req.obj.store(obj, Relaxed);
+        req.data.store(data, Relaxed);
+        req.ctx.store(std::ptr::from_ref(ctx).cast_mut(), Relaxed);
+        let op = &req.op;
+        // SAFETY: ours until it is started.
+        unsafe { *op.args() = args };
+        op.pin.store(Op::NO_PIN, Relaxed);
+        op.res_pin.store(Op::NO_PIN, Relaxed);
+        op.state.store(0, Relaxed);
+        op.abandoned.store(false, Relaxed);
+        // One gate for the pin, one for the order.
+        op.gates.store(2, Relaxed);
+        ctx.get();
+        ctx.in_flight.fetch_add(1, Relaxed);
+        let ready = match order {
+            None => Ok(true),
+            Some((key, class)) => {
+                let _signals = SignalsBlocked::new();
+                // SAFETY: ours until it is started.
+                unsafe { mm.order.enter(op, key, class) }
+            }
+        };
+        match ready {
+            Ok(ready) => {
+                if ready {
+                    op.gates.fetch_sub(1, AcqRel);
+                }
+                req.life.fetch_add(1, Release);
+                self.list.push(req_to_op(req));
+                Ok(())
+            }
+            Err(_) => {
+                ctx.slab.free(index);
+                ctx.in_flight.fetch_sub(1, Relaxed);
+                ctx.put();
+                Err(Errno::EAGAIN)
+            }
+        }
+    }
+
+    /// Pins the files of all deferred requests and lets them start.
+    #[inline]
+    pub fn flush(&mut self, mm: &'static Mm) {
+        if !self.list.is_empty() {
+            self.flush_some(mm);
+        }
+    }
+
+    #[cold]
+    fn flush_some(&mut self, mm: &'static Mm) {
+        let _signals = SignalsBlocked::new();
+        while !self.list.is_empty() {
+            let mut pinned = OpList::new();
+            // SAFETY: the operations in the list are ours and filled in.
+            let why = match mm.engine {
+                Some(engine) => unsafe { engine.pin(&mut self.list, &mut pinned) },
+                None => Err(Errno::ENOSYS),
+            };
+            while let Some(op) = pinned.pop() {
+                pass_gate(mm, op);
+            }
+            if let Some(engine) = mm.engine {
+                engine.kick();
+            }
+            if let Err(e) = why
+                && let Some(op) = self.list.pop()
+            {
+                log::debug!("a file could not be pinned ({e:?}): done inside io_submit");
+                // SAFETY: ours, not pinned, hence not started.
+                unsafe { run_here::run_here(op, complete_unpinned) };
+            }
+        }
+    }
+}
+
+/// One reason less not to start.
+fn pass_gate(mm: &'static Mm, op: OpPtr) {
+    // AcqRel: whoever passes the last gate sees what the other left.
+    // SAFETY: the operation lives until it is completed.
+    if unsafe { op.as_ref() }.gates.fetch_sub(1, AcqRel) == 1
+        && let Some(engine) = mm.engine
+    {
+        // SAFETY: pinned, and handed over here.
+        unsafe { engine.start(op) };
+    }
+}
+
+/// `Complete` for the engines.
+///
+/// # Safety
+/// As `engine::Complete` says.
+pub unsafe fn complete_pinned(op: OpPtr, res: i64) {
+    // SAFETY: passed on.
+    unsafe {
+        complete(op, res, |mm| {
+            if let Some(engine) = mm.engine {
+                engine.signal(op);
+            }
+        });
+    }
+}
+
+/// The same for an operation that was run in the caller's thread.
+///
+/// # Safety
+/// As for `complete_pinned`.
+unsafe fn complete_unpinned(op: OpPtr, res: i64) {
+    // SAFETY: the operation is not used otherwise.
+    let resfd = unsafe { op.as_ref().args() }.resfd;
+    // SAFETY: passed on.
+    unsafe { complete(op, res, |_| eventfd::signal(resfd)) }
+}
+
+/// # Safety
+/// `op` is done and used by nobody else.
+unsafe fn complete(op: OpPtr, res: i64, signal: impl FnOnce(&'static Mm)) {
+    // SAFETY: by the caller's word; a request's context lives as long as it.
+    let (req, args, ctx) = unsafe {
+        let req = op_to_req(op);
+        (req, op.as_ref().args(), &*req.ctx.load(Relaxed))
+    };
+    let Some(mm) = mm::mm() else { return };
+    // SAFETY: entered at most once, by `defer`.
+    unsafe { mm.order.leave(op.as_ref(), &|next| pass_gate(mm, next)) };
+    if let Some(engine) = mm.engine {
+        engine.kick();
+    }
+    // A cancelled poll reports no events, as the kernel's does.
+    let res = if args.kind == Kind::Poll && res == Errno::ECANCELED.neg() { 0 } else { res };
+    crate::iovec::release(&mut args.iov);
+    let event = IoEvent { data: req.data.load(Relaxed), obj: req.obj.load(Relaxed), res, res2: 0 };
+    post(ctx, event);
+    if args.resfd >= 0 {
+        signal(mm);
+    }
+    ctx.wait.complete(|| ctx.ring.available());
+
+    req.life.fetch_add(1, Release);
+    ctx.slab.free(req.index);
+    ctx.in_flight.fetch_sub(1, Relaxed);
+    ctx.put();
+}
+
+/// Mirrors `fs/aio.c:io_cancel()`'s search: the request of this iocb is stopped
+/// if it can be. Its event comes through the ring.
+///
+/// # Errors
+/// EINVAL: no such request, or it cannot be stopped any more.
+pub fn cancel(mm: &'static Mm, ctx: &Kioctx, iocb: u64) -> Result<(), Errno> {
+    ctx.slab
+        .iter()
+        .filter(|r| r.obj.load(Relaxed) == iocb)
+        .any(|r| cancel_req(mm, r))
+        .then_some(())
+        .ok_or(Errno::EINVAL)
+}
+
+/// Stops what may never end by itself, when its context goes away.
+pub fn cancel_endless(mm: &'static Mm, ctx: &Kioctx) {
+    if ctx.in_flight.load(Acquire) == 0 {
+        return;
+    }
+    for req in ctx.slab.iter() {
+        // SAFETY: a hint, checked again where it matters: requests are plain
+        // memory that stays.
+        if !unsafe { req.op.args() }.is_device_io() {
+            cancel_req(mm, req);
+        }
+    }
+}
+
+/// True when no request is in flight that a device has to finish: what a process
+/// that exits waits for.
+pub fn all_data_done(ctx: &Kioctx) -> bool {
+    ctx.in_flight.load(Acquire) == 0
+        || ctx.slab.iter().filter(|r| r.life.load(Acquire) & 1 == 1).all(|r| {
+            // SAFETY: a hint: requests are plain memory that stays.
+            !unsafe { r.op.args() }.is_device_io()
+        })
+}
+
+fn cancel_req(mm: &'static Mm, req: &AioKiocb) -> bool {
+    let life = req.life.load(Acquire);
+    let Some(engine) = mm.engine else { return false };
+    if life & 1 == 0 {
+        return false;
+    }
+    let op = req_to_op(req);
+    let _signals = SignalsBlocked::new();
+    let alive = || req.life.load(Acquire) == life;
+    let release = |next: OpPtr| pass_gate(mm, next);
+    // SAFETY: slab memory; `withdraw` looks whether it really waits there.
+    unsafe {
+        if mm.order.withdraw(op, crate::order::OrderTable::bucket_hint(op), &release) {
+            // It waited for an earlier operation: ours now. It goes through the
+            // engine like every other, which only completes it.
+            op.as_ref().abandoned.store(true, Release);
+            pass_gate(mm, op);
+            engine.kick();
+            while alive() {
+                sys::nap();
+            }
+            return true;
+        }
+        engine.cancel(op, &alive) == Cancelled::Yes
+    }
+}

@@ -1,0 +1,229 @@
+//! The system calls of AIO as libaio wraps them.
+//!
+//! All may be called from any thread and from signal handlers; none is a
+//! cancellation point.
+
+use super::header::{io_context_t, io_event, iocb};
+use super::{entry, symver};
+use crate::abi::{AIO_RING_MAGIC, AioRing, KIOCB_KEY};
+use crate::aio_kiocb;
+use crate::errno::Errno;
+use crate::mm::{self, lookup_ioctx};
+use crate::read_events::{Until, read_events};
+use crate::{submit, sys, uaccess};
+use std::ffi::{c_int, c_long};
+use std::mem::offset_of;
+
+/// Makes a context for `maxevents` requests at a time and stores it in `*ctxp`,
+/// which must be 0.
+///
+/// Returns 0, or
+/// - -EFAULT: `ctxp` cannot be read or written,
+/// - -EINVAL: `*ctxp` is not 0, `maxevents` is 0 or above 4194304,
+/// - -EAGAIN: more than AIO_RS_MAX_NR events would be in use by this process,
+/// - -ENOMEM: no memory (RLIMIT_AS, mlockall) for the ring.
+///
+/// Mirrors `fs/aio.c:SYSCALL_DEFINE2(io_setup)`; io_setup(2).
+#[unsafe(no_mangle)]
+pub extern "C" fn io_setup(maxevents: c_int, ctxp: *mut io_context_t) -> c_int {
+    entry(|| setup(maxevents as u32, ctxp as u64).map(|()| 0))
+}
+symver!("io_setup", "io_setup@@LIBAIO_0.4");
+
+fn setup(nr_events: u32, ctxp: u64) -> Result<(), Errno> {
+    if uaccess::get_user_probed::<usize>(ctxp)? != 0 || nr_events == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mm = mm::mm_or_init(aio_kiocb::complete_pinned)?;
+    let id = mm::ioctx_alloc(mm, nr_events)?;
+    let stored = uaccess::put_user_probed(ctxp, id as usize);
+    if stored.is_err()
+        && let Some(ctx) = lookup_ioctx(id)
+    {
+        let _ = mm::kill_ioctx(mm, &ctx, aio_kiocb::cancel_endless);
+    }
+    stored
+}
+
+/// Destroys a context: cancels its polls, waits for its other requests, and
+/// drops its unread events.
+///
+/// Returns 0, or -EINVAL: no such context. Threads that wait in io_getevents
+/// return with what they have, or -EINVAL. Not interrupted by signals.
+///
+/// Mirrors `fs/aio.c:SYSCALL_DEFINE1(io_destroy)`; io_destroy(2).
+#[unsafe(no_mangle)]
+pub extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
+    entry(|| destroy(ctx as u64).map(|()| 0))
+}
+symver!("io_destroy", "io_destroy@@LIBAIO_0.4");
+
+pub(super) fn destroy(ctx_id: u64) -> Result<(), Errno> {
+    let mm = mm::mm().ok_or(Errno::EINVAL)?;
+    let ctx = lookup_ioctx(ctx_id).ok_or(Errno::EINVAL)?;
+    mm::kill_ioctx(mm, &ctx, aio_kiocb::cancel_endless)
+}
+
+/// Submits the `nr` requests of the array `ios`.
+///
+/// Returns how many were accepted before the first that was refused; if that was
+/// the first of all
+/// - -EINVAL: no such context, `nr` negative, or a bad field in the iocb,
+/// - -EFAULT: the array, the iocb, a vector or a buffer's range is bad,
+/// - -EBADF: the descriptor is not open, or not for this kind of transfer,
+/// - -EAGAIN: the context has no slot free,
+/// - -EOPNOTSUPP: `aio_rw_flags` has a flag that the file does not support,
+/// - -EPERM: a real-time I/O priority without the right to it.
+///
+/// Errors of the transfer itself are in its event. A write may raise SIGPIPE or
+/// SIGXFSZ in the calling thread.
+///
+/// Mirrors `fs/aio.c:SYSCALL_DEFINE3(io_submit)`; io_submit(2).
+#[unsafe(no_mangle)]
+pub extern "C" fn io_submit(ctx: io_context_t, nr: c_long, ios: *mut *mut iocb) -> c_int {
+    entry(|| {
+        if nr < 0 {
+            return Err(Errno::EINVAL);
+        }
+        let mm = mm::mm().ok_or(Errno::EINVAL)?;
+        let ctx = lookup_ioctx(ctx as u64).ok_or(Errno::EINVAL)?;
+        submit::io_submit(mm, &ctx, nr, ios as u64)
+    })
+}
+symver!("io_submit", "io_submit@@LIBAIO_0.1");
+
+/// Tries to stop a request. Its event comes through the ring; `evt` is not used.
+///
+/// Returns -EINPROGRESS when it was stopped (the event's res is 0 for a poll,
+/// -ECANCELED for the others), or
+/// - -EFAULT: the iocb cannot be read,
+/// - -EINVAL: no such context, no such request, or it cannot be stopped any more.
+///
+/// Mirrors `fs/aio.c:SYSCALL_DEFINE3(io_cancel)`; io_cancel(2).
+#[unsafe(no_mangle)]
+pub extern "C" fn io_cancel(ctx: io_context_t, iocb: *mut iocb, _evt: *mut io_event) -> c_int {
+    entry(|| cancel(ctx as u64, iocb as u64))
+}
+symver!("io_cancel", "io_cancel@@LIBAIO_0.4");
+
+pub(super) fn cancel(ctx_id: u64, iocb: u64) -> Result<i64, Errno> {
+    let key_at = iocb.wrapping_add(offset_of!(crate::abi::Iocb, key) as u64);
+    let key = uaccess::get_user_probed::<u32>(key_at)?;
+    let mm = mm::mm().ok_or(Errno::EINVAL)?;
+    let ctx = lookup_ioctx(ctx_id).ok_or(Errno::EINVAL)?;
+    if key != KIOCB_KEY {
+        return Err(Errno::EINVAL);
+    }
+    aio_kiocb::cancel(mm, &ctx, iocb)?;
+    Err(Errno::EINPROGRESS)
+}
+
+/// Takes up to `nr` events into `events`, waiting until `min_nr` are there or
+/// `timeout` has passed. `timeout` NULL or negative: no limit; zero: no waiting.
+///
+/// Returns the number of events, or
+/// - -EFAULT: `timeout` or `events` is bad (no event is lost),
+/// - -EINVAL: no such context, or not 0 <= `min_nr` <= `nr`,
+/// - -EINTR: a signal handler ran while nothing had been taken yet, whatever
+///   SA_RESTART says.
+///
+/// Mirrors `fs/aio.c:SYSCALL_DEFINE5(io_getevents)`; io_getevents(2).
+#[unsafe(no_mangle)]
+pub extern "C" fn io_getevents(
+    ctx: io_context_t,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *mut libc::timespec,
+) -> c_int {
+    entry(|| getevents(ctx as u64, min_nr, nr, events as u64, timeout as u64))
+}
+symver!("io_getevents", "io_getevents@@LIBAIO_0.4");
+
+#[inline]
+pub(super) fn getevents(
+    ctx_id: u64,
+    min_nr: c_long,
+    nr: c_long,
+    events: u64,
+    timeout: u64,
+) -> Result<i64, Errno> {
+    let until = read_timeout(timeout)?;
+    if until == Until::Now && aio_ring_is_empty(ctx_id) {
+        return Ok(0);
+    }
+    let ctx = lookup_ioctx(ctx_id).ok_or(Errno::EINVAL)?;
+    read_events(ctx, min_nr, nr, events, until, None)
+}
+
+#[inline]
+fn read_timeout(timeout: u64) -> Result<Until, Errno> {
+    if timeout == 0 {
+        return Ok(Until::Forever);
+    }
+    uaccess::get_user::<libc::timespec>(timeout).map(Until::from_timespec)
+}
+
+/// libaio's shortcut (its `src/aio_ring.h`): with a timeout of zero an empty ring
+/// is answered from user space, without a look at the other arguments; in a
+/// forked child it speaks for the parent's ring.
+#[inline]
+fn aio_ring_is_empty(ctx_id: u64) -> bool {
+    uaccess::get_user::<AioRing>(ctx_id)
+        .is_ok_and(|r| r.magic == AIO_RING_MAGIC && r.head == r.tail)
+}
+
+/// io_getevents with the thread's signal mask replaced by `*sigmask` while it
+/// waits, atomically. `sigmask` NULL: like io_getevents.
+///
+/// Returns as io_getevents; -EFAULT also for a bad `sigmask`. A signal that the
+/// mask lets through is handled before the call returns, and is -EINTR only when
+/// there is no event to return.
+///
+/// Mirrors `fs/aio.c:SYSCALL_DEFINE6(io_pgetevents)`; io_pgetevents(2).
+#[unsafe(no_mangle)]
+pub extern "C" fn io_pgetevents(
+    ctx: io_context_t,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *mut libc::timespec,
+    sigmask: *mut libc::sigset_t,
+) -> c_int {
+    entry(|| {
+        if sigmask.is_null() {
+            return getevents(ctx as u64, min_nr, nr, events as u64, timeout as u64);
+        }
+        pgetevents(ctx as u64, min_nr, nr, events as u64, timeout as u64, sigmask as u64)
+    })
+}
+symver!("io_pgetevents", "io_pgetevents@@LIBAIO_0.5");
+
+fn pgetevents(
+    ctx_id: u64,
+    min_nr: c_long,
+    nr: c_long,
+    events: u64,
+    timeout: u64,
+    sigmask: u64,
+) -> Result<i64, Errno> {
+    let until = read_timeout(timeout)?;
+    if until == Until::Now && aio_ring_is_empty(ctx_id) {
+        return Ok(0);
+    }
+    let mask = uaccess::get_user_probed::<sys::SigSet>(sigmask)?;
+    let old = sys::sigmask_set(!0);
+    let r = lookup_ioctx(ctx_id)
+        .ok_or(Errno::EINVAL)
+        .and_then(|ctx| read_events(ctx, min_nr, nr, events, until, Some(mask)));
+    // Signals that the mask lets through are handled before we return.
+    let interrupted = sys::pending_signals() & !mask != 0;
+    if interrupted {
+        sys::sigmask_set(mask);
+    }
+    sys::sigmask_set(old);
+    match r {
+        Ok(0) if interrupted => Err(Errno::EINTR),
+        r => r,
+    }
+}

@@ -1,0 +1,314 @@
+//! The run queue, and the threads that work it off.
+//!
+//! As many workers as there are operations that block, up to a limit; beyond it
+//! one more, which receives, cancels and makes workers while the others are busy.
+//! At most a few look for work at a time: whoever takes an operation wakes the
+//! next when there is more. So operations that do not block are run by few
+//! threads, and those that do get a thread each within microseconds.
+
+use super::cancel::CancelRequest;
+use super::{QUEUED, Threads, locked};
+use crate::engine::op::{Op, OpPtr};
+use crate::errno::Errno;
+use crate::{sys, worker};
+use std::ffi::c_void;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::AtomicU32;
+use std::sync::{Mutex, MutexGuard};
+
+/// After this many seconds those leave that were not needed in the time.
+const IDLE_SECONDS: i64 = 5;
+
+pub(super) struct Pool {
+    state: Mutex<State>,
+    /// Sleepers that may go on. Grows under the lock, and what they sleep on.
+    tokens: AtomicU32,
+    max_running: u32,
+    max_looking: u32,
+}
+
+pub(super) struct State {
+    /// The run queue.
+    head: *mut Op,
+    tail: *mut Op,
+    pub(super) cancels: *mut CancelRequest,
+    /// Workers, and those of them that run an operation or sleep; the others
+    /// look for work.
+    total: u32,
+    running: u32,
+    sleeping: u32,
+    /// The fewest sleepers since `since`: they were not needed.
+    fewest_sleeping: u32,
+    since: i64,
+    /// How many are to leave.
+    surplus: u32,
+    /// No attempt to make a thread before: the last one failed.
+    spawn_after: i64,
+}
+
+// SAFETY: the pointers are reached only under the mutex that the state lies in.
+unsafe impl Send for State {}
+
+/// What the lock's holder found out has to be done once the lock is dropped.
+enum Help {
+    None,
+    Wake,
+    Spawn,
+}
+
+impl Pool {
+    pub(super) fn new(max_running: u32) -> Self {
+        let state = State {
+            head: null_mut(),
+            tail: null_mut(),
+            cancels: null_mut(),
+            total: 1,
+            running: 0,
+            sleeping: 0,
+            fewest_sleeping: 0,
+            since: 0,
+            surplus: 0,
+            spawn_after: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+            tokens: AtomicU32::new(0),
+            max_running,
+            max_looking: (sys::possible_cpus() / 2).max(1),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+}
+
+impl Threads {
+    /// True when there is something that one more worker could do.
+    fn has_work(&self, s: &State) -> bool {
+        !s.head.is_null() && s.running < self.pool.max_running
+            || !s.cancels.is_null()
+            || self.inbox.has_mail()
+            || self.link.wants_worker()
+    }
+
+    pub(super) fn wake_one_if_needed(&self) {
+        let mut s = self.pool.lock();
+        let help = self.help_wanted(&mut s);
+        drop(s);
+        if matches!(help, Help::Wake) {
+            sys::futex_wake(&self.pool.tokens, 1);
+        }
+    }
+
+    /// Decides whether another worker has to look for work.
+    fn help_wanted(&self, s: &mut State) -> Help {
+        let looking = s.total - s.running - s.sleeping;
+        if looking < self.pool.max_looking && s.sleeping > 0 && self.has_work(s) {
+            s.sleeping -= 1;
+            s.fewest_sleeping = s.fewest_sleeping.min(s.sleeping);
+            // Release: pairs with the sleeper's acquire.
+            self.pool.tokens.fetch_add(1, Release);
+            return Help::Wake;
+        }
+        // Somebody must be left to receive.
+        let alone = looking == 0 && s.sleeping == 0 && s.total <= self.pool.max_running;
+        if alone && seconds() >= s.spawn_after {
+            s.total += 1;
+            return Help::Spawn;
+        }
+        Help::None
+    }
+
+    fn give_help(&self, help: Help) {
+        match help {
+            Help::None => {}
+            Help::Wake => sys::futex_wake(&self.pool.tokens, 1),
+            Help::Spawn => {
+                // SAFETY: the thread's argument lives for ever. The new thread has
+                // this one's descriptor table.
+                if unsafe { worker::spawn(main, self.as_arg()) }.is_err() {
+                    let mut s = self.pool.lock();
+                    s.total -= 1;
+                    s.spawn_after = seconds() + 1;
+                }
+            }
+        }
+    }
+
+    fn work(&self) {
+        let mut ioprio = 0;
+        let mut s = self.pool.lock();
+        loop {
+            if let Some(request) = s.pop_cancel() {
+                drop(s);
+                self.try_cancel(request);
+            } else if s.running < self.pool.max_running
+                && let Some(op) = s.pop()
+            {
+                s.running += 1;
+                let help = self.help_wanted(&mut s);
+                drop(s);
+                self.give_help(help);
+                self.run_and_complete(op, &mut ioprio);
+            } else if self.inbox.has_mail() {
+                drop(s);
+                self.receive();
+            } else if self.link.wants_worker() {
+                drop(s);
+                self.take_link_step();
+            } else if !self.sleep(s) {
+                return;
+            }
+            s = self.pool.lock();
+        }
+    }
+
+    fn run_and_complete(&self, op: OpPtr, ioprio: &mut u16) {
+        // SAFETY: taken from the queue: in this thread's hands, and after the
+        // completion in nobody's.
+        unsafe {
+            let done = self.run(op, ioprio);
+            if done.is_some() {
+                self.drop_file(op.as_ref());
+            }
+            // What the completion lets start can be left to this thread.
+            self.pool.lock().running -= 1;
+            if let Some(res) = done {
+                (self.complete)(op, res);
+            }
+        }
+    }
+
+    /// Sleeps until there is work. False: the thread is to end.
+    fn sleep<'a>(&'a self, mut s: MutexGuard<'a, State>) -> bool {
+        s.sleeping += 1;
+        loop {
+            if s.is_surplus() {
+                s.sleeping -= 1;
+                s.total -= 1;
+                return false;
+            }
+            let deadline = (s.total > 1).then(|| sys::monotonic_in(IDLE_SECONDS * 1_000_000_000));
+            drop(s);
+            if self.pool.wait_for_token(deadline) {
+                return true;
+            }
+            s = self.pool.lock();
+            // It may have come in between: under the lock none is on its way.
+            if self.pool.take_token() {
+                return true;
+            }
+        }
+    }
+}
+
+impl Pool {
+    fn take_token(&self) -> bool {
+        // Acquire: pairs with the release in `help_wanted`.
+        self.tokens.fetch_update(Acquire, Relaxed, |n| n.checked_sub(1)).is_ok()
+    }
+
+    fn wait_for_token(&self, deadline: Option<libc::timespec>) -> bool {
+        loop {
+            if self.take_token() {
+                return true;
+            }
+            if sys::futex_wait(&self.tokens, 0, deadline) == Err(Errno::ETIMEDOUT) {
+                return false;
+            }
+        }
+    }
+}
+
+impl State {
+    /// Appends an operation that is received and started.
+    pub(super) fn push(&mut self, op: OpPtr) {
+        // SAFETY: nobody else has it in this state; the queue's links are under
+        // the lock.
+        let o = unsafe { op.as_ref() };
+        o.next.store(null_mut(), Relaxed);
+        o.state.fetch_or(QUEUED, Release);
+        match NonNull::new(self.tail) {
+            None => self.head = op.as_ptr(),
+            // SAFETY: operations in the queue live.
+            Some(last) => unsafe { last.as_ref() }.next.store(op.as_ptr(), Relaxed),
+        }
+        self.tail = op.as_ptr();
+    }
+
+    fn pop(&mut self) -> Option<OpPtr> {
+        let op = NonNull::new(self.head)?;
+        // SAFETY: as for `push`.
+        unsafe { self.unlink(op.as_ref(), null_mut()) };
+        Some(op)
+    }
+
+    /// Takes an operation out again, wherever it is in the queue.
+    pub(super) fn take(&mut self, op: OpPtr) -> bool {
+        // SAFETY: request memory stays; what is in the queue lives.
+        unsafe {
+            if op.as_ref().state.load(Relaxed) & QUEUED == 0 {
+                return false;
+            }
+            let mut before = null_mut();
+            let mut at = self.head;
+            while at != op.as_ptr() {
+                let Some(o) = at.as_ref() else { return false };
+                before = at;
+                at = o.next.load(Relaxed);
+            }
+            self.unlink(op.as_ref(), before);
+        }
+        true
+    }
+
+    /// # Safety
+    /// `op` is in the queue, behind `before` if that is not null.
+    unsafe fn unlink(&mut self, op: &Op, before: *mut Op) {
+        let next = op.next.load(Relaxed);
+        // SAFETY: operations in the queue live.
+        match unsafe { before.as_ref() } {
+            None => self.head = next,
+            Some(b) => b.next.store(next, Relaxed),
+        }
+        if next.is_null() {
+            self.tail = before;
+        }
+        op.state.fetch_and(!QUEUED, Relaxed);
+    }
+
+    fn is_surplus(&mut self) -> bool {
+        let now = seconds();
+        if now - self.since >= IDLE_SECONDS {
+            self.surplus = self.fewest_sleeping.saturating_sub(1);
+            self.fewest_sleeping = self.sleeping;
+            self.since = now;
+        }
+        // One stays asleep to be woken.
+        let leave = self.surplus > 0 && self.sleeping > 1;
+        if leave {
+            self.surplus -= 1;
+        }
+        leave
+    }
+
+    fn pop_cancel(&mut self) -> Option<NonNull<CancelRequest>> {
+        let request = NonNull::new(self.cancels)?;
+        // SAFETY: the asking thread waits, so it lives.
+        self.cancels = unsafe { request.as_ref() }.next.get();
+        Some(request)
+    }
+}
+
+fn seconds() -> i64 {
+    sys::monotonic_now().tv_sec
+}
+
+pub(super) extern "C" fn main(arg: *mut c_void) -> *mut c_void {
+    worker::set_name(c"aio-rs-worker");
+    // SAFETY: `as_arg` made it.
+    unsafe { Threads::from_arg(arg) }.work();
+    null_mut()
+}

@@ -1,0 +1,417 @@
+//! The engine's thread: takes operations over, feeds the ring, and reports what
+//! is done.
+
+use super::ring::Ring;
+use crate::engine::Cancelled;
+use crate::engine::op::{Kind, Op, OpPtr};
+use crate::errno::Errno;
+use crate::{sys, worker};
+use io_uring::{opcode, squeue, types};
+use std::ffi::c_void;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicPtr, AtomicU32, fence};
+
+/// What a completion's user_data points to, in the low bits of the pointer.
+const TAG_OP: u64 = 0;
+const TAG_CANCEL: u64 = 1;
+const TAG_FUTEX: u64 = 2;
+const TAG_INSTALL: u64 = 3;
+const TAGS: u64 = 7;
+
+/// `Op::state` here.
+const WAITS: u32 = 0;
+const ISSUED: u32 = 1;
+
+const FUTEX2_SIZE_U32: u32 = 2;
+const FUTEX2_PRIVATE: u32 = 128;
+
+/// A cancellation on its way: on the stack of the thread that asked.
+pub struct CancelRequest {
+    op: OpPtr,
+    still_there: *const (dyn Fn() -> bool + Sync),
+    pub next: AtomicPtr<CancelRequest>,
+    answer: AtomicU32,
+    /// What the ring said to the request to cancel; UNKNOWN before.
+    found: std::cell::Cell<i32>,
+}
+
+const UNKNOWN: i32 = i32::MIN;
+const PENDING: u32 = 0;
+const YES: u32 = 1;
+const NO: u32 = 2;
+
+impl CancelRequest {
+    pub fn new(op: OpPtr, still_there: &(dyn Fn() -> bool + Sync)) -> Self {
+        // SAFETY: only the lifetime is dropped: the asking thread stays in
+        // `wait` until the engine has answered.
+        let still_there = unsafe {
+            std::mem::transmute::<&(dyn Fn() -> bool + Sync), &'static (dyn Fn() -> bool + Sync)>(
+                still_there,
+            )
+        };
+        Self {
+            op,
+            still_there,
+            next: AtomicPtr::new(null_mut()),
+            answer: AtomicU32::new(PENDING),
+            found: std::cell::Cell::new(UNKNOWN),
+        }
+    }
+
+    pub fn wait(&self) -> Cancelled {
+        loop {
+            match self.answer.load(Acquire) {
+                PENDING => {
+                    let _ = sys::futex_wait(&self.answer, PENDING, None);
+                }
+                YES => return Cancelled::Yes,
+                _ => return Cancelled::No,
+            }
+        }
+    }
+
+    /// The last touch: the request is gone afterwards.
+    fn reply(&self, cancelled: bool) {
+        let word = std::ptr::from_ref(&self.answer);
+        self.answer.store(if cancelled { YES } else { NO }, Release);
+        // SAFETY: FUTEX_WAKE only uses the address as a key.
+        let _ = unsafe { crate::sys!(futex, word, 1 | 128, 1) };
+    }
+}
+
+pub extern "C" fn main(arg: *mut c_void) -> *mut c_void {
+    worker::set_name(c"aio-rs-uring");
+    // SAFETY: the engine lives for ever.
+    let ring = unsafe { &*arg.cast_const().cast::<Ring>() };
+    match sys::keep_only_fd(ring.own_fd) {
+        Ok(()) => ring.started.store(1, Release),
+        Err(e) => ring.started.store(2 + e.0 as u32, Release),
+    }
+    sys::futex_wake(&ring.started, 1);
+    if ring.started.load(Relaxed) == 1 {
+        Service { ring, in_flight: 0, futex_armed: false }.run();
+        ring.started.store(GONE, SeqCst);
+        refuse_cancels(ring);
+        // SAFETY: retired, and nothing points to the ring's queues any more.
+        unsafe { drop(std::ptr::read(&raw const *ring.io_uring)) };
+    }
+    null_mut()
+}
+
+/// `Ring::started` when the thread has ended.
+pub const GONE: u32 = u32::MAX;
+
+/// For a ring whose thread has ended: nothing is there to be cancelled.
+pub fn refuse_cancels(ring: &Ring) {
+    let mut at = ring.cancels.swap(null_mut(), SeqCst);
+    // SAFETY: each lives until it is answered.
+    while let Some(c) = unsafe { at.as_ref() } {
+        at = c.next.load(Relaxed);
+        c.reply(false);
+    }
+}
+
+struct Service {
+    ring: &'static Ring,
+    /// Requests in the ring, the one that waits on the futex not counted.
+    in_flight: usize,
+    futex_armed: bool,
+}
+
+impl Service {
+    /// Until the ring is retired and its last operation is done.
+    fn run(&mut self) {
+        loop {
+            let mut busy = self.take_inbox();
+            busy |= self.take_cancels();
+            self.submit(0);
+            busy |= self.reap();
+            if busy {
+                continue;
+            }
+            if self.ring.retired.load(Acquire) && self.ring.pinned.load(Acquire) == 0 {
+                return;
+            }
+            self.sleep();
+        }
+    }
+
+    /// Operations handed over, in the order in which they were.
+    fn take_inbox(&mut self) -> bool {
+        // Acquire: pairs with the release in `push`.
+        let mut newest = self.ring.inbox.swap(null_mut(), Acquire);
+        let mut oldest: *mut Op = null_mut();
+        let any = !newest.is_null();
+        // SAFETY: handed over to this thread.
+        unsafe {
+            while !newest.is_null() {
+                let next = (*newest).next.load(Relaxed);
+                (*newest).next.store(oldest, Relaxed);
+                oldest = newest;
+                newest = next;
+            }
+            while let Some(op) = NonNull::new(oldest) {
+                oldest = op.as_ref().next.load(Relaxed);
+                op.as_ref().next.store(null_mut(), Relaxed);
+                self.begin(op);
+            }
+        }
+        any
+    }
+
+    fn begin(&mut self, op: OpPtr) {
+        // SAFETY: handed over to this thread.
+        let o = unsafe { op.as_ref() };
+        let res_pin = o.res_pin.load(Relaxed);
+        if res_pin != Op::NO_PIN && self.ring.needs_install(res_pin) {
+            // Done before anything behind it: installing never waits.
+            let sqe = opcode::FixedFdInstall::new(types::Fixed(res_pin), 0).build();
+            self.push(sqe.user_data(u64::from(res_pin) << 3 | TAG_INSTALL));
+            self.in_flight += 1;
+        }
+        if o.abandoned.load(Acquire) {
+            self.submit(0);
+            self.reap();
+            self.finish(op, Errno::ECANCELED.neg());
+            return;
+        }
+        self.issue(op, squeue::Flags::empty());
+    }
+
+    fn issue(&mut self, op: OpPtr, flags: squeue::Flags) {
+        // SAFETY: handed over to this thread; the ring gets pointers to the
+        // request's own vector and the program's buffers, for the operation.
+        let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
+        let file = types::Fixed(o.pin.load(Relaxed));
+        let (pos, n) = (args.pos as u64, args.iov.count);
+        let rw_flags = args.rw_flags as i32;
+        let sqe = match args.kind {
+            Kind::Read if n == 1 => {
+                let seg = args.iov.as_slice_mut()[0];
+                opcode::Read::new(file, seg.iov_base.cast(), seg.iov_len as u32)
+                    .offset(pos)
+                    .rw_flags(rw_flags)
+                    .ioprio(args.ioprio)
+                    .build()
+            }
+            Kind::Write if n == 1 => {
+                let seg = args.iov.as_slice_mut()[0];
+                opcode::Write::new(file, seg.iov_base.cast(), seg.iov_len as u32)
+                    .offset(pos)
+                    .rw_flags(rw_flags)
+                    .ioprio(args.ioprio)
+                    .build()
+            }
+            Kind::Read => opcode::Readv::new(file, args.iov.as_mut_ptr(), n)
+                .offset(pos)
+                .rw_flags(rw_flags)
+                .ioprio(args.ioprio)
+                .build(),
+            Kind::Write => opcode::Writev::new(file, args.iov.as_mut_ptr(), n)
+                .offset(pos)
+                .rw_flags(rw_flags)
+                .ioprio(args.ioprio)
+                .build(),
+            Kind::Fsync { data_only } => {
+                let flags = if data_only {
+                    types::FsyncFlags::DATASYNC
+                } else {
+                    types::FsyncFlags::empty()
+                };
+                opcode::Fsync::new(file).flags(flags).build()
+            }
+            Kind::Poll => opcode::PollAdd::new(file, u32::from(args.poll_events)).build(),
+        };
+        o.state.store(ISSUED, Relaxed);
+        self.in_flight += 1;
+        self.push(
+            sqe.flags(flags | squeue::Flags::FIXED_FILE).user_data(op.as_ptr() as u64 | TAG_OP),
+        );
+    }
+
+    fn push(&mut self, sqe: squeue::Entry) {
+        loop {
+            // SAFETY: this thread alone uses the submission queue; what the entry
+            // points to lives until its completion.
+            if unsafe { self.ring.io_uring.submission_shared().push(&sqe) }.is_ok() {
+                return;
+            }
+            self.submit(0);
+            self.reap();
+        }
+    }
+
+    /// Enters the ring, and waits for `want` completions.
+    fn submit(&mut self, want: usize) {
+        // SAFETY: as in `push`.
+        let queued = unsafe { self.ring.io_uring.submission_shared().len() };
+        if queued == 0 && want == 0 {
+            return;
+        }
+        // EBUSY and EAGAIN: reap first, then try again; EINTR: nothing sent us a
+        // signal but the kernel, which wants us back in.
+        let _ = self.ring.io_uring.submit_and_wait(want);
+    }
+
+    fn reap(&mut self) -> bool {
+        let mut any = false;
+        loop {
+            // SAFETY: this thread alone uses the completion queue.
+            let Some(cqe) = (unsafe { self.ring.io_uring.completion_shared().next() }) else {
+                return any;
+            };
+            any = true;
+            let at = cqe.user_data() & !TAGS;
+            match cqe.user_data() & TAGS {
+                TAG_FUTEX => self.futex_armed = false,
+                TAG_INSTALL => {
+                    self.in_flight -= 1;
+                    self.ring.set_installed((at >> 3) as u32, cqe.result().max(-1));
+                }
+                TAG_CANCEL => {
+                    self.in_flight -= 1;
+                    // SAFETY: the asking thread waits for the answer.
+                    self.cancel_found(unsafe { &*(at as *const CancelRequest) }, cqe.result());
+                }
+                _ => {
+                    self.in_flight -= 1;
+                    if let Some(op) = NonNull::new(at as *mut Op) {
+                        self.completed(op, cqe.result());
+                    }
+                }
+            }
+        }
+    }
+
+    fn completed(&mut self, op: OpPtr, res: i32) {
+        // SAFETY: in this thread's hands until it is finished.
+        let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
+        let cancel = o.next.swap(null_mut(), Relaxed).cast::<CancelRequest>();
+        let transfer = matches!(args.kind, Kind::Read | Kind::Write);
+        if transfer && cancel.is_null() {
+            // An O_NONBLOCK file is not punted; a file that has no business with
+            // O_NONBLOCK must not tell.
+            let again = res == -libc::EAGAIN
+                && args.traits.seekable
+                && args.rw_flags & crate::abi::RWF_NOWAIT == 0;
+            if again || res == -libc::EINTR {
+                return self.issue(op, squeue::Flags::ASYNC);
+            }
+            let unfinished = res > 0 && (res as u64) < args.iov.total;
+            let full = args.traits.seekable || args.kind == Kind::Write && !args.traits.nonblock;
+            if unfinished && full {
+                args.done += res as u64;
+                args.iov.advance(res as u64);
+                if args.pos >= 0 {
+                    args.pos += i64::from(res);
+                }
+                return self.issue(op, squeue::Flags::empty());
+            }
+        }
+        let res = i64::from(res);
+        let total = match res {
+            n if n >= 0 && transfer => args.done as i64 + n,
+            n if n < 0 && args.done > 0 => args.done as i64,
+            n => n,
+        };
+        // SAFETY: a request to cancel lives until it is answered.
+        let cancel = unsafe { cancel.as_ref() };
+        let stopped =
+            total == Errno::ECANCELED.neg() || cancel.is_some() && total == Errno::EINTR.neg();
+        self.finish(op, if stopped { Errno::ECANCELED.neg() } else { total });
+        if let Some(c) = cancel {
+            // Answered once both completions are there: c is needed till then.
+            if c.found.get() == UNKNOWN {
+                c.found.set(if stopped { YES as i32 } else { NO as i32 });
+            } else {
+                c.reply(stopped);
+            }
+        }
+    }
+
+    fn finish(&mut self, op: OpPtr, res: i64) {
+        // SAFETY: in this thread's hands; gone after `complete`.
+        unsafe {
+            op.as_ref().state.store(WAITS, Relaxed);
+            self.ring.unpin(self.ring.own_fd, op.as_ref().pin.load(Relaxed));
+            self.ring.pinned.fetch_sub(1, Release);
+            (self.ring.complete)(op, res);
+        }
+    }
+
+    fn take_cancels(&mut self) -> bool {
+        // Acquire: pairs with the release in `push`.
+        let mut at = self.ring.cancels.swap(null_mut(), Acquire);
+        let any = !at.is_null();
+        // SAFETY: each lives until it is answered; operations that are still
+        // there can only complete on this thread.
+        unsafe {
+            while let Some(c) = at.as_ref() {
+                at = c.next.load(Relaxed);
+                let op = c.op.as_ref();
+                let here = (*c.still_there)()
+                    && op.state.load(Relaxed) == ISSUED
+                    && std::ptr::eq(op.home.load(Relaxed).cast(), self.ring)
+                    && op.next.load(Relaxed).is_null()
+                    // The device would be interrupted, or finish it anyway.
+                    && !op.args().is_device_io();
+                if !here {
+                    c.reply(false);
+                    continue;
+                }
+                op.next.store(std::ptr::from_ref(c).cast_mut().cast(), Relaxed);
+                let sqe = opcode::AsyncCancel::new(c.op.as_ptr() as u64 | TAG_OP).build();
+                self.in_flight += 1;
+                self.push(sqe.user_data(std::ptr::from_ref(c) as u64 | TAG_CANCEL));
+            }
+        }
+        any
+    }
+
+    /// The ring's answer to a request to cancel.
+    fn cancel_found(&mut self, c: &CancelRequest, res: i32) {
+        match c.found.get() {
+            // The operation is still there.
+            UNKNOWN if res == 0 => c.found.set(0),
+            UNKNOWN => {
+                // SAFETY: not completed, hence in this thread's hands.
+                unsafe { c.op.as_ref() }.next.store(null_mut(), Relaxed);
+                c.reply(false);
+            }
+            completed => c.reply(completed == YES as i32),
+        }
+    }
+
+    /// Until something is handed over or completes.
+    fn sleep(&mut self) {
+        let r = self.ring;
+        let word = r.word.load(Acquire);
+        r.asleep.store(1, Relaxed);
+        // Pairs with the fence in `kick`.
+        fence(SeqCst);
+        let retired_now = r.retired.load(Relaxed) && r.pinned.load(Relaxed) == 0;
+        if retired_now || !r.inbox.load(Relaxed).is_null() || !r.cancels.load(Relaxed).is_null() {
+            r.asleep.store(0, Relaxed);
+            return;
+        }
+        if self.in_flight == 0 && !self.futex_armed {
+            let _ = sys::futex_wait(&r.word, word, None);
+        } else {
+            if !self.futex_armed {
+                self.futex_armed = true;
+                let flags = FUTEX2_SIZE_U32 | FUTEX2_PRIVATE;
+                let sqe = opcode::FutexWait::new(
+                    r.word.as_ptr(),
+                    u64::from(word),
+                    u64::from(u32::MAX),
+                    flags,
+                )
+                .build();
+                self.push(sqe.user_data(TAG_FUTEX));
+            }
+            self.submit(1);
+        }
+        r.asleep.store(0, Relaxed);
+    }
+}

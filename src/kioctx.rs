@@ -1,0 +1,302 @@
+//! `struct kioctx` and `struct aio_kiocb`, and the references to a context.
+//!
+//! A `Kioctx` lies in memory that is never unmapped and is used again for later
+//! contexts; whoever looks one up takes a reference first and then checks that
+//! it still is the context that was meant.
+
+use crate::aio_ring::{PAGE_SIZE, Ring};
+use crate::engine::op::Op;
+use crate::errno::Errno;
+use crate::reqs_available::{KioctxCpu, ReqsAvailable};
+use crate::slab::Slab;
+use crate::sys;
+use crate::task_lock::TaskLock;
+use crate::wait::WaitQueue;
+use std::cell::UnsafeCell;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+
+/// A request that was deferred (`struct aio_kiocb`). One that finishes inside
+/// io_submit never needs this.
+#[repr(C)]
+pub struct AioKiocb {
+    /// First, so that an engine's pointer to it is a pointer to the request.
+    pub op: Op,
+    pub ctx: AtomicPtr<Kioctx>,
+    /// The program's address of the iocb, and its `data` at submit time.
+    pub obj: AtomicU64,
+    pub data: AtomicU64,
+    /// Odd while a request lives here; grows with each.
+    pub life: AtomicU32,
+    pub index: u32,
+}
+
+/// What only the holder of `completion_lock` touches.
+pub struct Completion {
+    /// The kernel's own tail: the page's is the program's to scribble on.
+    pub tail: u32,
+    pub completed_events: u32,
+}
+
+#[repr(C, align(64))]
+pub struct Kioctx {
+    /// The context's id: the address of the ring in the program; 0: no context.
+    pub user_id: AtomicU64,
+    /// Whoever uses the context: the table, calls, requests. 0: memory is free.
+    users: AtomicUsize,
+    dead: AtomicBool,
+    /// Which context this memory is: a sleeper that comes back looks at it.
+    life: AtomicU32,
+    /// How often the program's address was used, see `seen_at`.
+    uses: AtomicU32,
+    /// The index in the table.
+    pub id: u32,
+    /// As the program asked, for aio_nr.
+    pub max_reqs: u32,
+    pub ring: Ring,
+    pub reqs: ReqsAvailable,
+
+    pub completion_lock: TaskLock,
+    pub completion: UnsafeCell<Completion>,
+    /// Events that a signal handler could not publish, because the thread it
+    /// interrupted holds `completion_lock`.
+    pub left_over: AtomicPtr<Op>,
+
+    pub ring_lock: TaskLock,
+    pub wait: WaitQueue,
+
+    /// Requests that an engine has, or will have.
+    pub in_flight: AtomicUsize,
+    /// Changes when `users` falls while the context is dead.
+    drained: AtomicU32,
+    pub slab: Slab<AioKiocb>,
+
+    next_free: *mut Kioctx,
+}
+
+// SAFETY: `completion` is guarded by its lock, plain fields are written while no
+// other thread can reach the context.
+unsafe impl Sync for Kioctx {}
+
+/// A reference to a context that cannot go away.
+pub struct KioctxRef(NonNull<Kioctx>);
+
+impl std::ops::Deref for KioctxRef {
+    type Target = Kioctx;
+    #[inline]
+    fn deref(&self) -> &Kioctx {
+        // SAFETY: counted in `users`.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for KioctxRef {
+    #[inline]
+    fn drop(&mut self) {
+        self.put();
+    }
+}
+
+impl Kioctx {
+    #[inline]
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Acquire)
+    }
+
+    pub fn life(&self) -> u32 {
+        self.life.load(Relaxed)
+    }
+
+    /// True when the program still has the ring at `ctx_id`. Asked of the kernel
+    /// at first and then now and again: rings hardly ever move.
+    #[inline]
+    pub fn seen_at(&self, ctx_id: u64) -> bool {
+        const TRUST_AFTER: u32 = 32;
+        const RECHECK: u32 = 256;
+        let uses = self.uses.load(Relaxed);
+        self.uses.store(uses.wrapping_add(1), Relaxed);
+        (uses >= TRUST_AFTER && uses % RECHECK != 0)
+            || sys::same_page(ctx_id, self.ring.kernel_address()) == sys::SamePage::Yes
+    }
+
+    /// True for the one caller that is to kill the context.
+    pub fn set_dead(&self) -> bool {
+        !self.dead.swap(true, SeqCst)
+    }
+
+    /// Takes a reference, unless the memory is free.
+    #[inline]
+    pub fn try_get(&self) -> Option<KioctxRef> {
+        self.users
+            .fetch_update(AcqRel, Relaxed, |n| (n != 0).then_some(n + 1))
+            .is_ok()
+            .then(|| KioctxRef(NonNull::from(self)))
+    }
+
+    /// One more reference; the caller has one.
+    #[inline]
+    pub fn get(&self) {
+        self.users.fetch_add(1, Relaxed);
+    }
+
+    /// Drops a reference that `get` took.
+    #[inline]
+    pub fn put(&self) {
+        // AcqRel: what users did comes before what follows the last one.
+        let before = self.users.fetch_sub(1, AcqRel);
+        if before <= 2 && self.dead.load(SeqCst) {
+            self.put_dead(before);
+        }
+    }
+
+    /// Waits until nobody but the caller uses the dead context. A call that does
+    /// not return is waited for only while requests are in flight: it may be the
+    /// one that the running signal handler interrupted.
+    pub fn wait_drained(&self) {
+        const NESTED_CALL_PATIENCE_MS: i64 = 50;
+        loop {
+            let seen = self.drained.load(Acquire);
+            if self.users.load(SeqCst) <= 1 {
+                return;
+            }
+            let idle = self.in_flight.load(SeqCst) == 0;
+            let deadline = idle.then(|| sys::monotonic_in(NESTED_CALL_PATIENCE_MS * 1_000_000));
+            if sys::futex_wait(&self.drained, seen, deadline) == Err(Errno::ETIMEDOUT) {
+                return;
+            }
+        }
+    }
+
+    #[cold]
+    fn put_dead(&self, before: usize) {
+        if before == 1 {
+            free_ioctx(self);
+        } else {
+            self.drained.fetch_add(1, Release);
+            sys::futex_wake(&self.drained, i32::MAX as u32);
+        }
+    }
+}
+
+/// Contexts' memory to use again: pushed without a lock, popped under the
+/// table's. It stays usable in a forked child.
+static UNUSED: AtomicPtr<Kioctx> = AtomicPtr::new(null_mut());
+
+/// Mirrors `fs/aio.c:free_ioctx()`: the last user has gone.
+fn free_ioctx(ctx: &Kioctx) {
+    let ctx = std::ptr::from_ref(ctx).cast_mut();
+    // SAFETY: `users` is 0: nobody goes further than to look at that.
+    unsafe {
+        (*ctx).ring.free();
+        (*ctx).slab.destroy();
+        give_back(ctx);
+    }
+}
+
+/// Memory without a user, to use for a later context.
+///
+/// # Safety
+/// Nobody uses it; it came from `unused`.
+unsafe fn give_back(ctx: *mut Kioctx) {
+    let mut top = UNUSED.load(Relaxed);
+    loop {
+        // SAFETY: ours until it is in the list.
+        unsafe { (*ctx).next_free = top };
+        // Release: pairs with the acquire in `unused`.
+        match UNUSED.compare_exchange_weak(top, ctx, Release, Relaxed) {
+            Ok(_) => return,
+            Err(now) => top = now,
+        }
+    }
+}
+
+/// # Errors
+/// ENOMEM.
+fn unused(ncpus: u32) -> Result<*mut Kioctx, Errno> {
+    let mut top = UNUSED.load(Acquire);
+    while !top.is_null() {
+        // SAFETY: only the table's lock holder pops, so `top` stays in the list
+        // until it does, and what lies behind it does not change.
+        let next = unsafe { (*top).next_free };
+        match UNUSED.compare_exchange_weak(top, next, Acquire, Acquire) {
+            Ok(_) => return Ok(top),
+            Err(now) => top = now,
+        }
+    }
+    let len = size_of::<Kioctx>() + size_of::<KioctxCpu>() * ncpus as usize;
+    let ctx = sys::mmap_anon(len, libc::MAP_PRIVATE).map_err(|_| Errno::ENOMEM)?.cast::<Kioctx>();
+    // SAFETY: fresh memory, large and aligned enough.
+    unsafe { ctx.write(Kioctx::NONE) };
+    Ok(ctx)
+}
+
+impl Kioctx {
+    const NONE: Self = Self {
+        user_id: AtomicU64::new(0),
+        users: AtomicUsize::new(0),
+        dead: AtomicBool::new(false),
+        life: AtomicU32::new(0),
+        uses: AtomicU32::new(0),
+        id: 0,
+        max_reqs: 0,
+        ring: Ring::empty(),
+        reqs: ReqsAvailable::empty(),
+        completion_lock: TaskLock::new(),
+        completion: UnsafeCell::new(Completion { tail: 0, completed_events: 0 }),
+        left_over: AtomicPtr::new(null_mut()),
+        ring_lock: TaskLock::new(),
+        wait: WaitQueue::new(),
+        in_flight: AtomicUsize::new(0),
+        drained: AtomicU32::new(0),
+        slab: Slab::empty(),
+        next_free: null_mut(),
+    };
+
+    /// A context that nobody knows yet, with one reference: the table's. Called
+    /// under the table's lock.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn new(id: u32, max_reqs: u32, wanted: u32, ncpus: u32) -> Result<NonNull<Kioctx>, Errno> {
+        let ctx = unused(ncpus)?;
+        let made = Ring::setup(u64::from(wanted), id).and_then(|(mut ring, user)| {
+            Slab::new(ring.nr_events - 1).map(|slab| (ring.take(), user, slab)).inspect_err(|_| {
+                // SAFETY: both mappings are known to nobody yet.
+                unsafe {
+                    sys::munmap(user, ring.len());
+                    ring.free();
+                }
+            })
+        });
+        // SAFETY: unused memory; who follows a stale pointer goes no further
+        // than to `users`, which is 0 until the last line.
+        unsafe {
+            let (ring, user, slab) = match made {
+                Ok(made) => made,
+                Err(e) => {
+                    give_back(ctx);
+                    return Err(e);
+                }
+            };
+            let cpus = ctx.add(1).cast::<KioctxCpu>();
+            cpus.write_bytes(0, ncpus as usize);
+            let c = &mut *ctx;
+            c.reqs = ReqsAvailable::new(ring.nr_events, cpus, ncpus);
+            c.id = id;
+            c.max_reqs = max_reqs;
+            c.ring = ring;
+            c.slab = slab;
+            c.completion = UnsafeCell::new(Completion { tail: 0, completed_events: 0 });
+            c.dead.store(false, Relaxed);
+            c.life.fetch_add(1, Relaxed);
+            c.uses.store(0, Relaxed);
+            c.user_id.store(user as u64, Relaxed);
+            // Release: pairs with the acquire in `try_get`.
+            c.users.store(1, Release);
+            Ok(NonNull::new_unchecked(ctx))
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Kioctx>() < PAGE_SIZE);

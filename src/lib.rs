@@ -1,0 +1,53 @@
+//! aio-rs: Linux native AIO in user space, behind libaio's C ABI.
+//!
+//! The kernel's fs/aio.c, part by part:
+//!
+//! | fs/aio.c | here |
+//! |---|---|
+//! | `struct kioctx`, `struct aio_kiocb` | `kioctx` |
+//! | `ioctx_alloc`, `lookup_ioctx`, `kill_ioctx`, `exit_aio` | `mm` |
+//! | `ioctx_add_table`, `mm->ioctx_table` | `ioctx_table` |
+//! | `aio_setup_ring`, `aio_read_events_ring` | `aio_ring` |
+//! | `get_reqs_available`, `put_reqs_available`, `refill_reqs_available` | `reqs_available` |
+//! | `aio_get_req`, `aio_complete`, cancel | `aio_kiocb` |
+//! | `io_submit_one`, `aio_fsync`, `aio_poll` | `submit` |
+//! | `aio_prep_rw`, `aio_read`, `aio_write` | `rw` |
+//! | `read_events` | `read_events`, `wait`, `sigwait` |
+//! | the system calls | `capi` |
+//!
+//! What the kernel does not need: `engine` (who runs a deferred request),
+//! `order` (in which order), `uaccess` (EFAULT without a trap), `fork`.
+
+#[cfg(not(panic = "abort"))]
+compile_error!("aio-rs lives inside other programs: build it with panic = \"abort\"");
+
+mod abi;
+mod aio_kiocb;
+mod aio_ring;
+mod capi;
+mod config;
+mod engine;
+mod errno;
+mod eventfd;
+mod file;
+mod fork;
+mod guess;
+mod ioctx_table;
+mod iovec;
+mod kioctx;
+mod logging;
+mod maps;
+mod mm;
+mod order;
+mod read_events;
+mod reqs_available;
+mod run_here;
+mod rw;
+mod sigwait;
+mod slab;
+mod submit;
+mod sys;
+mod task_lock;
+mod uaccess;
+mod wait;
+mod worker;

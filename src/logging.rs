@@ -1,0 +1,82 @@
+//! The sink of the `log` crate's macros: one write(2) a line, formatted on the
+//! stack. Off unless AIO_RS_LOG is set; one line of warning about a setting that
+//! is not understood is written in any case.
+
+use crate::{config, sys};
+use std::fmt::Write;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+const LINE: usize = 512;
+
+struct Line {
+    text: [u8; LINE],
+    len: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, s: &str) -> std::fmt::Result {
+        // One byte is kept for the newline; what does not fit is cut.
+        let n = s.len().min(LINE - 1 - self.len);
+        self.text[self.len..self.len + n].copy_from_slice(&s.as_bytes()[..n]);
+        self.len += n;
+        Ok(())
+    }
+}
+
+struct Sink;
+
+impl log::Log for Sink {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        emit(record.level().as_str(), record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+fn emit(level: &str, args: &std::fmt::Arguments) {
+    let mut line = Line { text: [0; LINE], len: 0 };
+    // SAFETY: getpid passes no memory.
+    let pid = unsafe { crate::sys!(getpid) }.unwrap_or(0);
+    let _ = write!(line, "aio-rs[{pid}] {}: {args}", level);
+    line.text[line.len] = b'\n';
+    let bytes = &line.text[..=line.len];
+    match config::log_file() {
+        None => {
+            let _ = sys::write(2, bytes);
+        }
+        // Opened for each line: no descriptor of ours stays in the program.
+        Some(path) => {
+            let flags =
+                libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC | libc::O_NOCTTY;
+            // SAFETY: the path is NUL-terminated.
+            if let Ok(fd) =
+                unsafe { crate::sys!(openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) }
+            {
+                let _ = sys::write(fd as i32, bytes);
+                sys::close(fd as i32);
+            }
+        }
+    }
+}
+
+/// Reads the settings and turns logging on, at the first io_setup.
+pub fn load_config() -> config::Config {
+    static ONCE: AtomicI32 = AtomicI32::new(0);
+    let first = ONCE.compare_exchange(0, 1, Release, Acquire).is_ok();
+    let c = config::load(&mut |name, value, default| {
+        if first {
+            emit("WARN", &format_args!("{name}={value} is not understood, {default} is used"));
+        }
+    });
+    if first {
+        static SINK: Sink = Sink;
+        let _ = log::set_logger(&SINK);
+        log::set_max_level(c.log_level);
+    }
+    c
+}

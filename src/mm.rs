@@ -1,0 +1,223 @@
+//! What the kernel keeps for AIO in `mm_struct`, and the life of contexts:
+//! `lookup_ioctx`, `ioctx_alloc`, `kill_ioctx`, `exit_aio`.
+
+use crate::aio_ring::PAGE_SIZE;
+use crate::config::{Config, MaxNr};
+use crate::engine::{self, Complete, Engine};
+use crate::errno::Errno;
+use crate::fork::ForkCell;
+use crate::guess::{FdCache, WritePolicy};
+use crate::ioctx_table::IoctxTable;
+use crate::kioctx::{Kioctx, KioctxRef};
+use crate::order::OrderTable;
+use crate::sys::{self, SamePage, SignalsBlocked};
+use crate::{logging, maps};
+use std::ptr::NonNull;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+
+/// All of a process's state. A forked child starts without.
+pub struct Mm {
+    ioctx_table: IoctxTable<Kioctx>,
+    /// Contexts by address: what the last look-ups found.
+    recent: [AtomicPtr<Kioctx>; RECENT],
+    /// Held while the table changes; guards aio_nr, which is per process.
+    aio_nr: Mutex<u64>,
+    possible_cpus: u32,
+    pub config: Config,
+    pub order: OrderTable,
+    pub fds: FdCache,
+    pub writes: WritePolicy,
+    pub engine: Option<&'static dyn Engine>,
+}
+
+const RECENT: usize = 256;
+
+static MM: ForkCell<Mm> = ForkCell::new();
+
+/// The process's state, if it has called io_setup.
+#[inline]
+pub fn mm() -> Option<&'static Mm> {
+    MM.get()
+}
+
+/// The same for io_setup, which creates it. `complete` is what the engine calls.
+///
+/// # Errors
+/// ENOMEM.
+pub fn mm_or_init(complete: Complete) -> Result<&'static Mm, Errno> {
+    if let Some(mm) = MM.get() {
+        return Ok(mm);
+    }
+    let _signals = SignalsBlocked::new();
+    MM.get_or_init(|at| {
+        let config = logging::load_config();
+        // SAFETY: zeroed memory for an Mm; the tables are valid as they are, and
+        // too large to be built on the stack; every other field is written.
+        unsafe {
+            (&raw mut (*at).aio_nr).write(Mutex::new(0));
+            (&raw mut (*at).possible_cpus).write(sys::possible_cpus());
+            (&raw mut (*at).config).write(config);
+            (&raw mut (*at).order).write(OrderTable::new());
+            (&raw mut (*at).engine).write(engine::choose(&config, complete));
+        }
+    })
+}
+
+impl Mm {
+    #[inline]
+    fn recent(&self, ctx_id: u64) -> &AtomicPtr<Kioctx> {
+        &self.recent[(ctx_id as usize / PAGE_SIZE) % RECENT]
+    }
+
+    fn aio_max_nr(&self) -> u64 {
+        match self.config.max_nr {
+            MaxNr::Number(n) => n,
+            MaxNr::Kernel => sys::read_number(c"/proc/sys/fs/aio-max-nr").unwrap_or(65536),
+        }
+    }
+
+    /// `mm->ioctx_lock`; signals are blocked.
+    fn ioctx_lock(&self) -> MutexGuard<'_, u64> {
+        self.aio_nr.lock().unwrap_or_else(|_| std::process::abort())
+    }
+}
+
+/// Mirrors `fs/aio.c:lookup_ioctx()`. The kernel reads the id out of the ring at
+/// the context's address; the program may have changed, moved or unmapped that
+/// page, and another thread may be destroying the context. So it is read through
+/// our own mapping, and the program's address is only ever shown to the kernel.
+#[inline]
+pub fn lookup_ioctx(ctx_id: u64) -> Option<KioctxRef> {
+    let mm = mm()?;
+    // SAFETY: memory of contexts is never unmapped.
+    if let Some(ctx) = unsafe { mm.recent(ctx_id).load(Acquire).as_ref() }
+        && let Some(ctx) = ctx.try_get()
+        && ctx.user_id.load(Acquire) == ctx_id
+        && !ctx.is_dead()
+        && ctx.ring.id().load(Relaxed) == ctx.id
+        && ctx.seen_at(ctx_id)
+    {
+        return Some(ctx);
+    }
+    lookup_slowly(mm, ctx_id)
+}
+
+#[cold]
+fn lookup_slowly(mm: &'static Mm, ctx_id: u64) -> Option<KioctxRef> {
+    if ctx_id == 0 || ctx_id & (PAGE_SIZE as u64 - 1) != 0 {
+        return None;
+    }
+    let id = sys::peek_u32(ctx_id)?;
+    // SAFETY: memory of contexts is never unmapped.
+    let ctx = unsafe { mm.ioctx_table.get(id).as_ref() }?.try_get()?;
+    if ctx.is_dead() {
+        return None;
+    }
+    let user_id = ctx.user_id.load(Acquire);
+    match sys::same_page(ctx_id, ctx.ring.kernel_address()) {
+        SamePage::Fault => return None,
+        // Mirrors `fs/aio.c:aio_ring_mremap()`, late: the program moved the ring,
+        // and its new address is the context now.
+        SamePage::Yes if user_id != 0 => ctx.user_id.store(ctx_id, Release),
+        SamePage::Yes => return None,
+        // Something else with a fitting id at the context's address: that is
+        // enough for the kernel, unless the ring was moved away from there.
+        SamePage::No if user_id != ctx_id => return None,
+        SamePage::No => {
+            if let Some(now_at) = maps::other_view(ctx.ring.kernel_address()) {
+                ctx.user_id.store(now_at, Release);
+                return None;
+            }
+        }
+    }
+    mm.recent(ctx_id).store(std::ptr::from_ref(&*ctx).cast_mut(), Release);
+    Some(ctx)
+}
+
+/// A context that was looked up before, if it still lives: its sleeping waiters
+/// hold no reference.
+pub fn reget(ctx: NonNull<Kioctx>, life: u32) -> Option<KioctxRef> {
+    // SAFETY: memory of contexts is never unmapped.
+    let ctx = unsafe { ctx.as_ref() }.try_get()?;
+    (ctx.life() == life && !ctx.is_dead()).then_some(ctx)
+}
+
+/// Mirrors `fs/aio.c:ioctx_alloc()`. Returns the context's id for the program.
+///
+/// # Errors
+/// EINVAL: `max_reqs` too large. EAGAIN: over the limit. ENOMEM.
+pub fn ioctx_alloc(mm: &'static Mm, max_reqs: u32) -> Result<u64, Errno> {
+    // Both steps in 32 bits, as in the kernel, where they can wrap.
+    let wanted = max_reqs.max(mm.possible_cpus * 4).wrapping_mul(2);
+    if wanted > 0x1000_0000 / size_of::<crate::abi::IoEvent>() as u32 {
+        return Err(Errno::EINVAL);
+    }
+    let max = mm.aio_max_nr();
+    if wanted == 0 || u64::from(max_reqs) > max {
+        return Err(Errno::EAGAIN);
+    }
+    let _signals = SignalsBlocked::new();
+    let mut aio_nr = mm.ioctx_lock();
+    if *aio_nr + u64::from(max_reqs) > max {
+        log::warn!("io_setup({max_reqs}): {aio_nr} of AIO_RS_MAX_NR={max} are in use");
+        return Err(Errno::EAGAIN);
+    }
+    let ctx = mm
+        .ioctx_table
+        .add(|id| Kioctx::new(id, max_reqs, wanted, mm.possible_cpus).map(NonNull::as_ptr))?;
+    *aio_nr += u64::from(max_reqs);
+    // SAFETY: memory of contexts is never unmapped.
+    let id = unsafe { &*ctx }.user_id.load(Relaxed);
+    mm.recent(id).store(ctx, Release);
+    Ok(id)
+}
+
+/// Mirrors `fs/aio.c:kill_ioctx()` and the waiting in `io_destroy`: returns when
+/// no request is in flight. `cancel` stops those that may never end.
+///
+/// # Errors
+/// EINVAL: somebody else destroyed it first.
+pub fn kill_ioctx(
+    mm: &'static Mm,
+    ctx: &KioctxRef,
+    cancel: fn(&'static Mm, &Kioctx),
+) -> Result<(), Errno> {
+    if !ctx.set_dead() {
+        return Err(Errno::EINVAL);
+    }
+    {
+        let _signals = SignalsBlocked::new();
+        let mut aio_nr = mm.ioctx_lock();
+        mm.ioctx_table.remove(ctx.id);
+        *aio_nr -= u64::from(ctx.max_reqs);
+        let user = ctx.user_id.swap(0, SeqCst);
+        crate::uaccess::forget(user, PAGE_SIZE as u64);
+        // The program's mapping goes at once; ours stays while it is needed.
+        // SAFETY: at this address the program has the ring, or what it put there
+        // itself, which the kernel unmaps just so.
+        unsafe { sys::munmap(user as usize, ctx.ring.len()) };
+    }
+    // The table's reference.
+    ctx.put();
+    ctx.wait.wake_all();
+    cancel(mm, ctx);
+    ctx.wait_drained();
+    Ok(())
+}
+
+/// Mirrors `fs/aio.c:exit_aio()` for a process that calls exit: returns when
+/// every context is `done`. The contexts stay usable: other destructors may yet
+/// want theirs.
+pub fn exit_aio(mm: &'static Mm, done: fn(&Kioctx) -> bool) {
+    for ctx in mm.ioctx_table.iter() {
+        // SAFETY: memory of contexts is never unmapped.
+        if let Some(ctx) = unsafe { &*ctx }.try_get() {
+            while !done(&ctx) {
+                sys::nap();
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! io_submit: `io_submit_one` and the preparation of each opcode, with the
+//! kernel's order of checks.
+
+use crate::abi::*;
+use crate::aio_kiocb::{Batch, aio_complete, aio_get_req};
+use crate::engine::op::{FileTraits, IoVecs, Kind, OpArgs};
+use crate::errno::Errno;
+use crate::file::{File, FileType};
+use crate::guess::{Guess, timed};
+use crate::iovec::{import_iovec, import_ubuf};
+use crate::kioctx::Kioctx;
+use crate::mm::Mm;
+use crate::order::Class;
+use crate::rw::{self, Outcome, Transfer};
+use crate::{eventfd, sys, uaccess};
+use std::ffi::c_int;
+use std::mem::offset_of;
+
+/// One call of io_submit.
+pub struct Submit<'a> {
+    pub mm: &'static Mm,
+    pub ctx: &'a Kioctx,
+    pub batch: Batch,
+    /// The eventfd that this call has looked at already.
+    resfd_checked: Option<c_int>,
+}
+
+/// Where a request came from: its iocb's address, and `data` in it.
+#[derive(Clone, Copy)]
+struct Origin {
+    obj: u64,
+    data: u64,
+    resfd: Option<c_int>,
+}
+
+/// Mirrors `fs/aio.c:SYSCALL_DEFINE3(io_submit)` behind the look-up.
+///
+/// # Errors
+/// What the first iocb was refused for; when a later one is, the number before it
+/// is returned instead.
+pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<i64, Errno> {
+    let nr = nr.min(i64::from(ctx.ring.nr_events));
+    let mut s = Submit { mm, ctx, batch: Batch::new(), resfd_checked: None };
+    let mut accepted = 0;
+    let mut refused = None;
+    while accepted < nr {
+        let at = iocbpp.wrapping_add(accepted as u64 * size_of::<*const ()>() as u64);
+        match uaccess::get_user::<usize>(at).and_then(|iocb| s.io_submit_one(iocb as u64)) {
+            Ok(()) => accepted += 1,
+            Err(e) => {
+                refused = Some(e);
+                break;
+            }
+        }
+    }
+    s.batch.flush(mm);
+    match refused {
+        Some(e) if accepted == 0 => Err(e),
+        _ => Ok(accepted),
+    }
+}
+
+impl Submit<'_> {
+    /// Mirrors `fs/aio.c:io_submit_one()`.
+    #[inline]
+    fn io_submit_one(&mut self, user_iocb: u64) -> Result<(), Errno> {
+        let iocb = uaccess::get_user::<Iocb>(user_iocb)?;
+        if iocb.reserved2 != 0 || (iocb.nbytes as i64) < 0 {
+            return Err(Errno::EINVAL);
+        }
+        if !aio_get_req(self.ctx) {
+            return Err(Errno::EAGAIN);
+        }
+        let r = self.submit_with_slot(user_iocb, &iocb);
+        if r.is_err() {
+            self.ctx.reqs.put(1);
+        }
+        r
+    }
+
+    /// Mirrors `fs/aio.c:__io_submit_one()`.
+    #[inline]
+    fn submit_with_slot(&mut self, user_iocb: u64, iocb: &Iocb) -> Result<(), Errno> {
+        let mut origin = Origin { obj: user_iocb, data: iocb.data, resfd: None };
+        if self.submit_at_once(iocb, origin) {
+            return Ok(());
+        }
+        let file = File::get(iocb.fildes)?;
+        if iocb.flags & IOCB_FLAG_RESFD != 0 {
+            if self.resfd_checked != Some(iocb.resfd) {
+                eventfd::check(iocb.resfd)?;
+                self.resfd_checked = Some(iocb.resfd);
+            }
+            origin.resfd = Some(iocb.resfd);
+        }
+        uaccess::put_user(user_iocb + offset_of!(Iocb, key) as u64, KIOCB_KEY)?;
+        match iocb.opcode {
+            IOCB_CMD_PREAD => self.aio_rw(&file, iocb, origin, false, false),
+            IOCB_CMD_PWRITE => self.aio_rw(&file, iocb, origin, true, false),
+            IOCB_CMD_PREADV => self.aio_rw(&file, iocb, origin, false, true),
+            IOCB_CMD_PWRITEV => self.aio_rw(&file, iocb, origin, true, true),
+            IOCB_CMD_FSYNC => self.aio_fsync(&file, iocb, origin, false),
+            IOCB_CMD_FDSYNC => self.aio_fsync(&file, iocb, origin, true),
+            IOCB_CMD_POLL => self.aio_poll(&file, iocb, origin),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// The common case in one system call: a plain read or small write of a file
+    /// that was seen to be buffered and regular. Whatever is not exactly as
+    /// expected leaves no trace and goes the long way.
+    #[inline]
+    fn submit_at_once(&mut self, iocb: &Iocb, origin: Origin) -> bool {
+        let plain = iocb.flags & (IOCB_FLAG_RESFD | IOCB_FLAG_IOPRIO) == 0
+            && iocb.rw_flags == 0
+            && iocb.key == KIOCB_KEY
+            && iocb.offset >= 0
+            && iocb.nbytes.wrapping_sub(1) < MAX_RW_COUNT
+            && iocb.offset.checked_add(iocb.nbytes as i64).is_some()
+            && uaccess::access_ok(iocb.buf, iocb.nbytes);
+        if !plain {
+            return false;
+        }
+        let (write, guess, class, flags) = match iocb.opcode {
+            IOCB_CMD_PREAD => (false, Guess::ReadNowait, Class::Shared, RWF_NOWAIT),
+            IOCB_CMD_PWRITE if iocb.nbytes <= rw::INLINE_WRITE_MAX => {
+                (true, Guess::WriteInline, Class::Exclusive, 0)
+            }
+            _ => return false,
+        };
+        if !self.mm.fds.is(iocb.fildes, guess)
+            || self.mm.order.may_conflict(class)
+            || write && self.mm.writes.is_slow()
+            || !uaccess::writable(origin.obj + offset_of!(Iocb, key) as u64, 4)
+        {
+            return false;
+        }
+        let iov = libc::iovec { iov_base: iocb.buf as *mut _, iov_len: iocb.nbytes as usize };
+        let run = || {
+            // SAFETY: the buffer was given to us for this transfer.
+            unsafe { sys::rwv2(write, iocb.fildes, &raw const iov, 1, iocb.offset, flags) }
+        };
+        let r = if write { timed(&self.mm.writes, run) } else { run() };
+        match r {
+            Ok(n) if n as u64 == iocb.nbytes => {
+                self.complete(origin, n as i64);
+                true
+            }
+            // A short write has happened; a short read can be done again.
+            Ok(n) if write => {
+                self.complete(origin, n as i64);
+                true
+            }
+            _ => {
+                self.mm.fds.forget(iocb.fildes);
+                false
+            }
+        }
+    }
+
+    #[inline]
+    fn complete(&self, origin: Origin, res: i64) {
+        let event = IoEvent { data: origin.data, obj: origin.obj, res, res2: 0 };
+        aio_complete(self.ctx, event, origin.resfd);
+    }
+
+    /// Mirrors `fs/aio.c:aio_prep_rw()`, `aio_read()` and `aio_write()`.
+    fn aio_rw(
+        &mut self,
+        file: &File,
+        iocb: &Iocb,
+        origin: Origin,
+        write: bool,
+        vectored: bool,
+    ) -> Result<(), Errno> {
+        let ioprio = if iocb.flags & IOCB_FLAG_IOPRIO != 0 {
+            rw::ioprio_check_cap(iocb.reqprio as u16)?;
+            iocb.reqprio as u16
+        } else {
+            0
+        };
+        let rw_flags = rw::kiocb_set_rw_flags(file, iocb.rw_flags, write)?;
+        if !(if write { file.writable() } else { file.readable() }) {
+            return Err(Errno::EBADF);
+        }
+        if !rw::has_rw_iter(file, write) {
+            return Err(Errno::EINVAL);
+        }
+        let iov = if vectored {
+            import_iovec(iocb.buf, iocb.nbytes as u32)?
+        } else {
+            import_ubuf(iocb.buf, iocb.nbytes)?
+        };
+        let pos = iocb.offset;
+        if pos < 0 || pos.checked_add(iov.total as i64).is_none() {
+            let mut iov = iov;
+            crate::iovec::release(&mut iov);
+            return Err(Errno::EINVAL);
+        }
+        let mut t = Transfer { write, iov, pos, rw_flags, done: 0 };
+        match rw::attempt(self.mm, file, &mut t) {
+            Outcome::Done(res) => {
+                crate::iovec::release(&mut t.iov);
+                self.complete(origin, res);
+                Ok(())
+            }
+            Outcome::Defer(order) => {
+                let args = OpArgs {
+                    kind: if write { Kind::Write } else { Kind::Read },
+                    traits: traits(file),
+                    fd: file.fd,
+                    resfd: origin.resfd.unwrap_or(-1),
+                    iov: t.iov,
+                    // A stream has no position; -1 is how the calls are told.
+                    pos: if file.seekable() { t.pos } else { -1 },
+                    rw_flags: t.rw_flags,
+                    ioprio,
+                    poll_events: 0,
+                    done: t.done,
+                };
+                self.defer(file, origin, args, order)
+            }
+        }
+    }
+
+    /// Mirrors `fs/aio.c:aio_fsync()`.
+    fn aio_fsync(
+        &mut self,
+        file: &File,
+        iocb: &Iocb,
+        origin: Origin,
+        data_only: bool,
+    ) -> Result<(), Errno> {
+        if iocb.buf != 0 || iocb.offset != 0 || iocb.nbytes != 0 || iocb.rw_flags != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let has_fsync =
+            matches!(file.kind, FileType::Regular | FileType::Directory | FileType::BlockDevice);
+        if !has_fsync || file.is_pseudo() {
+            return Err(Errno::EINVAL);
+        }
+        let args = OpArgs { kind: Kind::Fsync { data_only }, ..bare(file, origin) };
+        self.defer(file, origin, args, Some(Class::Behind))
+    }
+
+    /// Mirrors `fs/aio.c:aio_poll()`.
+    fn aio_poll(&mut self, file: &File, iocb: &Iocb, origin: Origin) -> Result<(), Errno> {
+        let events = iocb.buf as u16;
+        if u64::from(events) != iocb.buf
+            || iocb.offset != 0
+            || iocb.nbytes != 0
+            || iocb.rw_flags != 0
+        {
+            return Err(Errno::EINVAL);
+        }
+        let ready = sys::poll_now(file.fd, events as i16)?;
+        if ready != 0 {
+            self.complete(origin, i64::from(ready as u16));
+            return Ok(());
+        }
+        // A file that is always ready has nothing to wait for.
+        if matches!(file.kind, FileType::Regular | FileType::Directory | FileType::BlockDevice) {
+            return Err(Errno::EINVAL);
+        }
+        let args = OpArgs { kind: Kind::Poll, poll_events: events, ..bare(file, origin) };
+        self.defer(file, origin, args, None)
+    }
+
+    fn defer(
+        &mut self,
+        file: &File,
+        origin: Origin,
+        args: OpArgs,
+        order: Option<Class>,
+    ) -> Result<(), Errno> {
+        let write = args.kind == Kind::Write;
+        let order = order.and_then(|class| Some((file.order_key(write)?, class)));
+        self.batch.defer(self.mm, self.ctx, (origin.obj, origin.data), args, order)
+    }
+}
+
+fn traits(file: &File) -> FileTraits {
+    FileTraits { seekable: file.seekable(), nonblock: file.nonblock(), direct: file.direct() }
+}
+
+fn bare(file: &File, origin: Origin) -> OpArgs {
+    OpArgs {
+        kind: Kind::Poll,
+        traits: traits(file),
+        fd: file.fd,
+        resfd: origin.resfd.unwrap_or(-1),
+        iov: IoVecs::EMPTY,
+        pos: 0,
+        rw_flags: 0,
+        ioprio: 0,
+        poll_events: 0,
+        done: 0,
+    }
+}

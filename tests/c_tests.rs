@@ -1,0 +1,421 @@
+//! Every program of `c-tests` on the system's libaio, then on ours in each way a
+//! program can come to it. Stdout and the exit code must be the same.
+//!
+//! The system's library is the judge: a program that fails on it is a wrong
+//! test. A hang is a failure; so is a skip (exit 77) that `c-tests/skips.list`
+//! does not give a reason for.
+//!
+//! Environment:
+//! - `AIO_TEST_FILTER`: words; only programs with one of them in their name
+//! - `AIO_TEST_MODES`: names of modes (below)
+//! - `AIO_TEST_JOBS`: programs at a time (default 2, or the number of CPUs)
+//! - `AIO_TEST_TIMEOUT`: seconds for one run (default 60)
+//! - `AIO_TEST_DIR`: where the programs make their files
+
+#![forbid(unsafe_code)]
+
+mod support;
+
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, VecDeque};
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::{Duration, Instant};
+use support::artefacts::Artefacts;
+use support::report::{Report, list};
+use support::run::{End, Outcome, run};
+use support::{compiler, diff, root};
+
+const SKIP: End = End::Exit(77);
+
+/// How a program comes to our library.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Built for the system's libaio, ours by `LD_PRELOAD`.
+    Preload,
+    /// The same behind a seccomp filter that refuses io_uring.
+    PreloadRefused,
+    /// Built for the system's libaio, ours as `libaio.so.1`.
+    DropIn,
+    /// Built with our header and `-laio-rs`.
+    Linked,
+}
+
+struct Mode {
+    name: &'static str,
+    way: Way,
+    env: &'static [(&'static str, &'static str)],
+    /// What the library's log calls the engine it must choose.
+    engine: &'static str,
+}
+
+const MODES: [Mode; 6] = [
+    Mode { name: "uring", way: Way::Preload, env: &[("AIO_RS_ENGINE", "uring")], engine: "uring" },
+    Mode {
+        name: "threads",
+        way: Way::Preload,
+        env: &[("AIO_RS_ENGINE", "threads")],
+        engine: "threads",
+    },
+    Mode { name: "drop-in", way: Way::DropIn, env: &[], engine: "uring" },
+    Mode { name: "linked", way: Way::Linked, env: &[], engine: "uring" },
+    Mode { name: "no-uring", way: Way::PreloadRefused, env: &[], engine: "threads" },
+    Mode {
+        name: "submit-kernel",
+        way: Way::Preload,
+        env: &[("AIO_RS_SUBMIT", "kernel")],
+        engine: "uring",
+    },
+];
+
+struct Options {
+    filter: Vec<String>,
+    modes: Vec<&'static Mode>,
+    jobs: usize,
+    limit: Duration,
+    /// The programs' files; on a real file system, as O_DIRECT is wanted.
+    dir: PathBuf,
+}
+
+impl Options {
+    fn from_env() -> Self {
+        let words = |name| -> Vec<String> {
+            let text = env::var(name).unwrap_or_default();
+            text.split([' ', ',']).filter(|w| !w.is_empty()).map(str::to_owned).collect()
+        };
+        let number = |name| words(name).first().and_then(|n| n.parse::<usize>().ok());
+        let wanted = words("AIO_TEST_MODES");
+        for name in &wanted {
+            assert!(MODES.iter().any(|m| m.name == name), "AIO_TEST_MODES: no mode {name}");
+        }
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            filter: words("AIO_TEST_FILTER"),
+            modes: MODES
+                .iter()
+                .filter(|m| wanted.is_empty() || wanted.iter().any(|w| w == m.name))
+                .collect(),
+            jobs: number("AIO_TEST_JOBS").unwrap_or(cpus.min(2)).max(1),
+            limit: Duration::from_secs(number("AIO_TEST_TIMEOUT").unwrap_or(60) as u64),
+            dir: env::var_os("AIO_TEST_DIR").map_or_else(built, PathBuf::from),
+        }
+    }
+
+    fn chosen(&self, program: &str) -> bool {
+        self.filter.is_empty() || self.filter.iter().any(|word| program.contains(word))
+    }
+}
+
+/// Where the compiled programs go.
+fn built() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-tests")
+}
+
+fn sources() -> PathBuf {
+    root().join("c-tests")
+}
+
+fn tool(name: &str) -> PathBuf {
+    built().join("tools").join(name)
+}
+
+/// The programs: all but the example and the assertions that only compile.
+fn programs() -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(sources())
+        .expect("c-tests")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "c"))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .filter(|name| name != "example" && name != "abi_layout")
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[derive(Clone, Copy)]
+enum Header {
+    System,
+    Ours,
+}
+
+/// Compiles one file, unless the program is newer than all it is made of.
+fn compile(source: &Path, program: &Path, header: Header) -> Result<(), String> {
+    let modified = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+    let headers = fs::read_dir(sources()).into_iter().flatten().flatten().map(|e| e.path());
+    let newest = headers
+        .filter(|path| path.extension().is_some_and(|e| e == "h"))
+        .chain([source.to_path_buf(), root().join("include/libaio.h")])
+        .filter_map(|path| modified(&path))
+        .max();
+    if modified(program) > newest {
+        return Ok(());
+    }
+    fs::create_dir_all(program.parent().expect("a directory")).map_err(|e| e.to_string())?;
+    let mut cc = Command::new(compiler());
+    cc.args(["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
+        .args([program, source]);
+    match header {
+        Header::System => cc.arg("-laio"),
+        Header::Ours => cc
+            .arg("-I")
+            .arg(root().join("include"))
+            .arg("-L")
+            .arg(Artefacts::get().lib_dir())
+            .arg("-laio-rs"),
+    };
+    cc.args(["-ldl", "-lm"]);
+    let out = cc.output().map_err(|e| format!("the C compiler does not start: {e}"))?;
+    if out.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&out.stderr).into_owned())
+    }
+}
+
+fn program_for(name: &str, way: Option<Way>) -> PathBuf {
+    let kind = if way == Some(Way::Linked) { "ours" } else { "system" };
+    built().join(kind).join(name)
+}
+
+/// `name` in `mode`, or on the system's library.
+fn command(name: &Path, mode: Option<&Mode>) -> Command {
+    let ours = Artefacts::get();
+    let mut command = match mode {
+        Some(Mode { way: Way::PreloadRefused, .. }) => {
+            let mut command = Command::new(tool("deny_uring"));
+            command.arg(name);
+            command
+        }
+        _ => Command::new(name),
+    };
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("AIO_") || name == "LD_PRELOAD" || name == "LD_LIBRARY_PATH" {
+            command.env_remove(&*name);
+        }
+    }
+    match mode.map(|m| m.way) {
+        None => command.env("AIO_TEST_LIB", "kernel"),
+        Some(way) => match way {
+            Way::Preload | Way::PreloadRefused => command.env("LD_PRELOAD", ours.library()),
+            Way::DropIn => command.env("LD_LIBRARY_PATH", ours.drop_in_dir()),
+            Way::Linked => command.env("LD_LIBRARY_PATH", ours.lib_dir()),
+        }
+        .env("AIO_TEST_LIB", "ours"),
+    };
+    command.envs(mode.map_or(&[][..], |m| m.env).iter().copied());
+    command
+}
+
+/// One run, in a directory of its own.
+fn run_program(name: &str, mode: Option<&Mode>, options: &Options) -> Outcome {
+    let dir =
+        tempfile::Builder::new().prefix("run-").tempdir_in(&options.dir).expect("a directory");
+    let mut command = command(&program_for(name, mode.map(|m| m.way)), mode);
+    run(command.current_dir(dir.path()).env("AIO_TEST_DIR", dir.path()), options.limit)
+}
+
+/// What became of one program.
+#[derive(Default)]
+struct Verdict {
+    passed: Vec<&'static str>,
+    /// Where it failed, and what is to be shown of it.
+    failed: Vec<(&'static str, String)>,
+    skipped: Option<String>,
+}
+
+fn details(outcome: &Outcome) -> String {
+    let mut text = format!("{}\n", outcome.end);
+    if let End::Hang(threads) = &outcome.end {
+        text += threads;
+    }
+    if !outcome.stderr.is_empty() {
+        text += &format!("stderr: {}\n", last_lines(&outcome.stderr, 20));
+    }
+    text
+}
+
+fn last_lines(text: &str, n: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(n)..].join("\n")
+}
+
+fn judge(name: &str, skips: &BTreeMap<String, String>, options: &Options) -> Verdict {
+    let mut verdict = Verdict::default();
+    let reference = run_program(name, None, options);
+    if reference.end == SKIP {
+        match skips.get(name) {
+            Some(reason) => verdict.skipped = Some(reason.clone()),
+            None => verdict.failed.push((
+                "kernel",
+                format!("a skip that skips.list does not name\n{}", reference.stdout),
+            )),
+        }
+        return verdict;
+    }
+    if !reference.success() {
+        let text = format!(
+            "the system's libaio fails it: a wrong test\n{}{}",
+            details(&reference),
+            last_lines(&reference.stdout, 30)
+        );
+        verdict.failed.push(("kernel", text));
+        return verdict;
+    }
+    for mode in &options.modes {
+        let ours = run_program(name, Some(mode), options);
+        let same = ours.stdout == reference.stdout;
+        if same && ours.end == reference.end {
+            verdict.passed.push(mode.name);
+            continue;
+        }
+        let mut text = details(&ours);
+        if !same {
+            text += "--- kernel\n+++ ours\n";
+            text += &diff(&reference.stdout, &ours.stdout);
+        }
+        verdict.failed.push((mode.name, text));
+    }
+    verdict
+}
+
+/// The programs of `names`, `jobs` at a time; a line for each as it is done.
+fn run_all(names: Vec<String>, jobs: usize, options: &Options, report: &Mutex<Report>) {
+    let skips = list("skips.list");
+    let queue = Mutex::new(VecDeque::from(names));
+    let next = || queue.lock().pop_front();
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(name) = next() {
+                    let started = Instant::now();
+                    let verdict = judge(&name, &skips, options);
+                    print(&name, &verdict, started.elapsed(), &mut report.lock());
+                }
+            });
+        }
+    });
+}
+
+fn print(name: &str, verdict: &Verdict, time: Duration, report: &mut Report) {
+    let time = time.as_secs_f64();
+    if let Some(reason) = &verdict.skipped {
+        report.skip(&format!("{name:<24} {reason}"));
+    } else if verdict.failed.is_empty() {
+        report.pass(&format!("{name:<24} {:>6.1} s  {}", time, verdict.passed.join(" ")));
+        report.passed += verdict.passed.len().saturating_sub(1);
+    } else {
+        report.passed += verdict.passed.len();
+    }
+    for (mode, text) in &verdict.failed {
+        report.fail(&format!("{name} ({mode})"), text);
+    }
+}
+
+/// The runner's own test: does each mode reach the library and the engine that
+/// it is meant to?
+fn check_modes(options: &Options, report: &mut Report) {
+    let reached = |mode: Option<&Mode>| {
+        let where_is = program_for("where", mode.map(|m| m.way));
+        run(command(&where_is, mode).env("AIO_RS_LOG", "info"), options.limit)
+    };
+    let check = |mode: Option<&Mode>| -> Result<(), String> {
+        let outcome = reached(mode);
+        let path = match mode.map(|m| m.way) {
+            None => support::system_libaio().ok_or("no libaio")?,
+            Some(Way::DropIn) => Artefacts::get().drop_in_dir().join("libaio.so.1"),
+            Some(_) => Artefacts::get().library(),
+        };
+        let path = path.canonicalize().map_err(|e| format!("{}: {e}", path.display()))?;
+        let mut wanted: Vec<String> = ["io_setup", "io_submit", "io_getevents"]
+            .map(|function| format!("{function}: {}", path.display()))
+            .into();
+        match mode {
+            Some(Mode { way: Way::PreloadRefused, .. }) => {
+                wanted.push("io_uring: Operation not permitted".into());
+            }
+            Some(Mode { engine: "uring", .. }) => wanted.push("io_uring: yes".into()),
+            _ => {}
+        }
+        wanted.push("context: 0".into());
+        for line in wanted {
+            if !outcome.stdout.lines().any(|l| l == line) {
+                return Err(format!("not so: {line}\n{}{}", outcome.stdout, outcome.stderr));
+            }
+        }
+        match mode {
+            Some(m) if !outcome.stderr.contains(&format!("engine: {}", m.engine)) => {
+                Err(format!("the log does not name the engine {}\n{}", m.engine, outcome.stderr))
+            }
+            _ => Ok(()),
+        }
+    };
+    for mode in [None].into_iter().chain(options.modes.iter().map(|m| Some(*m))) {
+        let name = mode.map_or("kernel", |m| m.name);
+        match check(mode) {
+            Ok(()) => report.pass(&format!("mode {name}")),
+            Err(text) => report.fail(&format!("mode {name} is not what it should be"), &text),
+        }
+    }
+}
+
+/// Tools first; without them nothing can be said. Then what is to be run.
+fn compile_all(names: &[String], jobs: usize, report: &Mutex<Report>) -> bool {
+    let tools = sources().join("tools");
+    let mut work: VecDeque<(PathBuf, PathBuf, Header)> = VecDeque::new();
+    work.push_back((tools.join("deny_uring.c"), tool("deny_uring"), Header::System));
+    for (header, way) in [(Header::System, None), (Header::Ours, Some(Way::Linked))] {
+        work.push_back((tools.join("where.c"), program_for("where", way), header));
+        for name in names {
+            let source = sources().join(format!("{name}.c"));
+            work.push_back((source, program_for(name, way), header));
+        }
+    }
+    let work = Mutex::new(work);
+    let next = || work.lock().pop_front();
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some((source, program, header)) = next() {
+                    if let Err(text) = compile(&source, &program, header) {
+                        // What an older source made must not be run in its place.
+                        let _ = fs::remove_file(&program);
+                        let with = match header {
+                            Header::System => "the system's header",
+                            Header::Ours => "our header",
+                        };
+                        let what = format!("{} does not compile with {with}", source.display());
+                        report.lock().fail(&what, &text);
+                    }
+                }
+            });
+        }
+    });
+    report.lock().failed == 0
+}
+
+fn main() -> ExitCode {
+    let options = Options::from_env();
+    let names: Vec<String> = programs().into_iter().filter(|name| options.chosen(name)).collect();
+    fs::create_dir_all(&options.dir).expect("a directory for the programs' files");
+    let report = Mutex::new(Report::default());
+
+    compile_all(&names, options.jobs, &report);
+    let compiled = |name: &String| {
+        program_for(name, None).exists() && program_for(name, Some(Way::Linked)).exists()
+    };
+    if tool("deny_uring").exists() && compiled(&"where".into()) {
+        check_modes(&options, &mut report.lock());
+        // A program that takes all the host's contexts, say, runs by itself.
+        let alone = list("alone.list");
+        let (alone, others): (Vec<String>, Vec<String>) =
+            names.into_iter().filter(compiled).partition(|name| alone.contains_key(name));
+        run_all(others, options.jobs, &options, &report);
+        run_all(alone, 1, &options, &report);
+    }
+    report.into_inner().finish()
+}
