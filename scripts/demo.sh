@@ -91,7 +91,7 @@ fio --name=fill --filename="$file" --rw=write --bs=1m --size=128m --end_fsync=1 
 iops() {
 	with "$1" fio --ioengine=libaio --name=speed --filename="$file" --size=128m --rw="$2" \
 		--bs=4k --iodepth="$3" --direct="$4" --time_based --runtime=1 --ramp_time=0.2 \
-		--invalidate=0 --minimal --eta=never | awk -F';' '{ print $8 + $49; exit }'
+		--invalidate=0 --minimal --eta=never | awk -F';' '{ printf "%.1f k", ($8 + $49) / 1000; exit }'
 }
 line() { printf '%-36s %12s %12s %12s\n' "$@"; }
 line '4 KiB, IOPS' libaio uring threads

@@ -19,24 +19,30 @@ use std::sync::atomic::compiler_fence;
 /// reaped itself when there seems to be none.
 #[inline]
 pub fn aio_get_req(ctx: &Kioctx) -> bool {
-    ctx.reqs.get() || (user_refill_reqs_available(ctx) && ctx.reqs.get())
+    ctx.reqs.get() || {
+        refill_reqs_available(ctx);
+        ctx.reqs.get()
+    }
 }
 
+/// Gives the slots back whose events have left the ring. Unlike the kernel's this
+/// takes no lock, so that a signal handler can do it anywhere: the count is read
+/// before the tail and changed only if it is still the same, so an event that is
+/// published meanwhile makes the answer too small at most.
 #[cold]
-fn user_refill_reqs_available(ctx: &Kioctx) -> bool {
-    let Some(_guard) = ctx.completion_lock.lock() else { return false };
-    // SAFETY: under completion_lock.
-    let c = unsafe { &mut *ctx.completion.get() };
-    refill_reqs_available(ctx, &mut c.completed_events, c.tail);
-    true
-}
-
-fn refill_reqs_available(ctx: &Kioctx, completed_events: &mut u32, tail: u32) {
-    let head = ctx.ring.head().load(Acquire);
-    let n = completed_and_read(ctx.ring.nr_events, head, tail, *completed_events);
-    if n != 0 {
-        *completed_events -= n;
-        ctx.reqs.put(n);
+fn refill_reqs_available(ctx: &Kioctx) {
+    let mut count = ctx.completed_events.load(Acquire);
+    while count != 0 {
+        let tail = ctx.tail.load(Acquire);
+        let head = ctx.ring.head().load(Acquire);
+        let n = completed_and_read(ctx.ring.nr_events, head, tail, count);
+        if n == 0 {
+            return;
+        }
+        match ctx.completed_events.compare_exchange(count, count - n, AcqRel, Acquire) {
+            Ok(_) => return ctx.reqs.put(n),
+            Err(now) => count = now,
+        }
     }
 }
 
@@ -59,12 +65,11 @@ fn post(ctx: &Kioctx, event: IoEvent) {
 
 #[inline]
 fn post_locked(ctx: &Kioctx, event: IoEvent) {
-    // SAFETY: under completion_lock.
-    let c = unsafe { &mut *ctx.completion.get() };
-    c.tail = ctx.ring.push(c.tail, event);
-    c.completed_events += 1;
-    if c.completed_events > 1 {
-        refill_reqs_available(ctx, &mut c.completed_events, c.tail);
+    let tail = ctx.ring.push(ctx.tail.load(Relaxed), event);
+    ctx.tail.store(tail, Release);
+    // Release: pairs with the acquire in `refill_reqs_available`.
+    if ctx.completed_events.fetch_add(1, Release) > 0 {
+        refill_reqs_available(ctx);
     }
 }
 
@@ -346,9 +351,17 @@ pub fn cancel_endless(mm: &'static Mm, ctx: &Kioctx) {
     }
 }
 
-/// True when no request is in flight that a device has to finish: what a process
-/// that exits waits for.
-pub fn all_data_done(ctx: &Kioctx) -> bool {
+/// What a process that exits waits for: no request is in flight that a device has
+/// to finish. The others are stopped if somebody waits for their eventfd.
+pub fn all_data_done(mm: &'static Mm, ctx: &Kioctx) -> bool {
+    let waited_for = |req: &&AioKiocb| {
+        // SAFETY: a hint: requests are plain memory that stays.
+        let args = unsafe { req.op.args() };
+        req.life.load(Acquire) & 1 == 1 && args.resfd >= 0 && !args.is_device_io()
+    };
+    for req in ctx.slab.iter().filter(waited_for) {
+        cancel_req(mm, req);
+    }
     ctx.in_flight.load(Acquire) == 0
         || ctx.slab.iter().filter(|r| r.life.load(Acquire) & 1 == 1).all(|r| {
             // SAFETY: a hint: requests are plain memory that stays.

@@ -3,48 +3,38 @@
 
 use crate::sys;
 use std::ffi::c_int;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU8, AtomicU32};
-
-/// What a descriptor number stood for when it was last looked at. A guess about
-/// the number, not knowledge of the file: it only decides what is tried first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Guess {
-    /// A buffered read with NOWAIT is worth trying at once.
-    ReadNowait = 1,
-    /// A small buffered write does not block.
-    WriteInline = 2,
-}
 
 const FDS: usize = 4096;
-/// After that many uses a guess is checked against the descriptor.
-const GUESS_USES: u8 = 63;
+/// After that many uses a guess is checked against the file.
+const GUESS_USES: u32 = 64;
 
-/// Guesses by descriptor number: low 2 bits which, high 6 bits how often used.
-pub struct FdCache([AtomicU8; FDS]);
+/// Descriptor numbers that named a buffered regular file when last looked at.
+/// With the descriptor's flags of then, which are compared at each use: a number
+/// that names an O_DIRECT file now would wait for the device. An entry is the
+/// flags << 7 | how often it was used, + 1; 0: nothing known.
+pub struct FdCache([AtomicU32; FDS]);
 
 impl FdCache {
-    fn slot(&self, fd: c_int) -> Option<&AtomicU8> {
+    fn slot(&self, fd: c_int) -> Option<&AtomicU32> {
         self.0.get(usize::try_from(fd).ok()?)
     }
 
     #[inline]
-    pub fn is(&self, fd: c_int, guess: Guess) -> bool {
+    pub fn is_buffered_file(&self, fd: c_int) -> bool {
         let Some(slot) = self.slot(fd) else { return false };
         let e = slot.load(Relaxed);
-        if e & guess as u8 == 0 || e >> 2 >= GUESS_USES {
+        if e == 0 || e & 127 >= GUESS_USES || sys::getfl(fd) != Ok((e >> 7) as c_int) {
             return false;
         }
-        slot.store(e + 4, Relaxed);
+        slot.store(e + 1, Relaxed);
         true
     }
 
-    pub fn learn(&self, fd: c_int, guess: Guess) {
+    pub fn learn_buffered_file(&self, fd: c_int, flags: c_int) {
         if let Some(slot) = self.slot(fd) {
-            let e = slot.load(Relaxed);
-            let others = if e >> 2 >= GUESS_USES { 0 } else { e };
-            slot.store(others | guess as u8, Relaxed);
+            slot.store((flags as u32) << 7 | 1, Relaxed);
         }
     }
 
@@ -65,11 +55,6 @@ const DEFER_AFTER_SLOW: u32 = 64;
 pub struct WritePolicy(AtomicU32);
 
 impl WritePolicy {
-    #[inline]
-    pub fn is_slow(&self) -> bool {
-        self.0.load(Relaxed) != 0
-    }
-
     /// True when the write that asks is to be deferred.
     pub fn defer_this(&self) -> bool {
         self.0.load(Relaxed) != 0
@@ -83,8 +68,7 @@ pub fn timed<T>(policy: &WritePolicy, write: impl FnOnce() -> T) -> T {
     let start = sys::monotonic_now();
     let r = write();
     let end = sys::monotonic_now();
-    let ns = (end.tv_sec - start.tv_sec) * 1_000_000_000 + end.tv_nsec - start.tv_nsec;
-    if ns > SLOW_WRITE_NS {
+    if sys::ns_between(start, end) > SLOW_WRITE_NS {
         policy.0.store(DEFER_AFTER_SLOW, Relaxed);
     }
     r

@@ -12,7 +12,6 @@ use crate::slab::Slab;
 use crate::sys;
 use crate::task_lock::TaskLock;
 use crate::wait::WaitQueue;
-use std::cell::UnsafeCell;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
@@ -30,13 +29,6 @@ pub struct AioKiocb {
     /// Odd while a request lives here; grows with each.
     pub life: AtomicU32,
     pub index: u32,
-}
-
-/// What only the holder of `completion_lock` touches.
-pub struct Completion {
-    /// The kernel's own tail: the page's is the program's to scribble on.
-    pub tail: u32,
-    pub completed_events: u32,
 }
 
 #[repr(C, align(64))]
@@ -58,7 +50,11 @@ pub struct Kioctx {
     pub reqs: ReqsAvailable,
 
     pub completion_lock: TaskLock,
-    pub completion: UnsafeCell<Completion>,
+    /// Our own tail, written under `completion_lock`: the page's is the program's
+    /// to scribble on.
+    pub tail: AtomicU32,
+    /// Events published, less those whose slots were given back.
+    pub completed_events: AtomicU32,
     /// Events that a signal handler could not publish, because the thread it
     /// interrupted holds `completion_lock`.
     pub left_over: AtomicPtr<Op>,
@@ -75,8 +71,7 @@ pub struct Kioctx {
     next_free: *mut Kioctx,
 }
 
-// SAFETY: `completion` is guarded by its lock, plain fields are written while no
-// other thread can reach the context.
+// SAFETY: plain fields are written while no other thread can reach the context.
 unsafe impl Sync for Kioctx {}
 
 /// A reference to a context that cannot go away.
@@ -150,21 +145,33 @@ impl Kioctx {
         }
     }
 
-    /// Waits until nobody but the caller uses the dead context. A call that does
-    /// not return is waited for only while requests are in flight: it may be the
-    /// one that the running signal handler interrupted.
-    pub fn wait_drained(&self) {
-        const NESTED_CALL_PATIENCE_MS: i64 = 50;
+    /// Waits until nobody but the caller uses the dead context; `cancel` stops
+    /// the requests that may never end, again and again: a call that was under
+    /// way may still submit one. A call that does not return is waited for only
+    /// while requests are in flight: it may be the one that the running signal
+    /// handler interrupted.
+    pub fn drain(&self, cancel: impl Fn()) {
+        const FIRST_LOOK_NS: i64 = 1_000_000;
+        const PATIENCE_NS: i64 = 50_000_000;
+        let mut idle_since = None;
+        let mut pause = FIRST_LOOK_NS;
         loop {
             let seen = self.drained.load(Acquire);
             if self.users.load(SeqCst) <= 1 {
                 return;
             }
-            let idle = self.in_flight.load(SeqCst) == 0;
-            let deadline = idle.then(|| sys::monotonic_in(NESTED_CALL_PATIENCE_MS * 1_000_000));
-            if sys::futex_wait(&self.drained, seen, deadline) == Err(Errno::ETIMEDOUT) {
-                return;
+            if self.in_flight.load(SeqCst) != 0 {
+                cancel();
+                idle_since = None;
+            } else {
+                let now = sys::monotonic_now();
+                let since = *idle_since.get_or_insert(now);
+                if sys::ns_between(since, now) > PATIENCE_NS {
+                    return;
+                }
             }
+            let _ = sys::futex_wait(&self.drained, seen, Some(sys::monotonic_in(pause)));
+            pause = (pause * 2).min(PATIENCE_NS);
         }
     }
 
@@ -243,7 +250,8 @@ impl Kioctx {
         ring: Ring::empty(),
         reqs: ReqsAvailable::empty(),
         completion_lock: TaskLock::new(),
-        completion: UnsafeCell::new(Completion { tail: 0, completed_events: 0 }),
+        tail: AtomicU32::new(0),
+        completed_events: AtomicU32::new(0),
         left_over: AtomicPtr::new(null_mut()),
         ring_lock: TaskLock::new(),
         wait: WaitQueue::new(),
@@ -287,7 +295,8 @@ impl Kioctx {
             c.max_reqs = max_reqs;
             c.ring = ring;
             c.slab = slab;
-            c.completion = UnsafeCell::new(Completion { tail: 0, completed_events: 0 });
+            c.tail.store(0, Relaxed);
+            c.completed_events.store(0, Relaxed);
             c.dead.store(false, Relaxed);
             c.life.fetch_add(1, Relaxed);
             c.uses.store(0, Relaxed);

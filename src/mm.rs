@@ -203,19 +203,18 @@ pub fn kill_ioctx(
     // The table's reference.
     ctx.put();
     ctx.wait.wake_all();
-    cancel(mm, ctx);
-    ctx.wait_drained();
+    ctx.drain(|| cancel(mm, ctx));
     Ok(())
 }
 
 /// Mirrors `fs/aio.c:exit_aio()` for a process that calls exit: returns when
 /// every context is `done`. The contexts stay usable: other destructors may yet
 /// want theirs.
-pub fn exit_aio(mm: &'static Mm, done: fn(&Kioctx) -> bool) {
+pub fn exit_aio(mm: &'static Mm, done: fn(&'static Mm, &Kioctx) -> bool) {
     for ctx in mm.ioctx_table.iter() {
         // SAFETY: memory of contexts is never unmapped.
         if let Some(ctx) = unsafe { &*ctx }.try_get() {
-            while !done(&ctx) {
+            while !done(mm, &ctx) {
                 sys::nap();
             }
         }

@@ -3,10 +3,10 @@
 
 use crate::abi::*;
 use crate::config::SubmitMode;
-use crate::engine::op::IoVecs;
+use crate::engine::op::{IoVecs, Timeout};
 use crate::errno::Errno;
 use crate::file::{File, FileType};
-use crate::guess::{Guess, timed};
+use crate::guess::timed;
 use crate::mm::Mm;
 use crate::order::Class;
 use crate::sys;
@@ -83,10 +83,11 @@ pub fn attempt(mm: &'static Mm, file: &File, t: &mut Transfer) -> Outcome {
     }
     let append = t.write && (file.flags & libc::O_APPEND != 0 || t.rw_flags & RWF_APPEND != 0);
     let class = if t.write { Class::Exclusive } else { Class::Shared };
-    if file.direct() && !file.in_memory() {
+    let direct = file.direct() && !file.in_memory();
+    if direct && !(t.write && limited_by_rlimit(t)) {
         return Outcome::Defer(append.then_some(class));
     }
-    if mm.config.submit == SubmitMode::Kernel {
+    if direct || mm.config.submit == SubmitMode::Kernel {
         return t.run_to_end(mm, file);
     }
     if in_the_way(mm, file, class, t.write) {
@@ -118,7 +119,7 @@ fn attempt_read(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
             Err(e) => return t.result(e),
         }
         if file.kind == FileType::Regular {
-            mm.fds.learn(file.fd, Guess::ReadNowait);
+            mm.fds.learn_buffered_file(file.fd, file.flags);
         }
         if t.iov.total == 0 {
             return Outcome::Done(t.done as i64);
@@ -130,11 +131,8 @@ fn attempt_write(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
     let sync = file.flags & (libc::O_SYNC | libc::O_DSYNC) != 0
         || t.rw_flags & (RWF_SYNC | RWF_DSYNC) != 0;
     let small = t.iov.total <= INLINE_WRITE_MAX;
-    if !limited_by_rlimit(t) && (sync || !small || mm.writes.defer_this()) {
+    if (sync || !small || mm.writes.defer_this()) && !limited_by_rlimit(t) {
         return Outcome::Defer(Some(Class::Exclusive));
-    }
-    if file.kind == FileType::Regular && !sync && small {
-        mm.fds.learn(file.fd, Guess::WriteInline);
     }
     t.run_to_end(mm, file)
 }
@@ -175,6 +173,16 @@ fn attempt_stream(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
         }
         Err(e) => Outcome::Done(e.neg()),
     }
+}
+
+/// How long a blocking transfer waits on this socket.
+pub fn socket_timeout(file: &File, write: bool) -> Timeout {
+    if file.kind != FileType::Socket {
+        return Timeout::NONE;
+    }
+    let option = if write { libc::SO_SNDTIMEO } else { libc::SO_RCVTIMEO };
+    sys::socket_timeval(file.fd, option)
+        .map_or(Timeout::NONE, |t| Timeout { sec: t.tv_sec, nsec: t.tv_usec * 1000 })
 }
 
 /// Mirrors `block/ioprio.c:ioprio_check_cap()`.

@@ -3,10 +3,9 @@
 
 use crate::abi::*;
 use crate::aio_kiocb::{Batch, aio_complete, aio_get_req};
-use crate::engine::op::{FileTraits, IoVecs, Kind, OpArgs};
+use crate::engine::op::{FileTraits, IoVecs, Kind, OpArgs, Timeout};
 use crate::errno::Errno;
 use crate::file::{File, FileType};
-use crate::guess::{Guess, timed};
 use crate::iovec::{import_iovec, import_ubuf};
 use crate::kioctx::Kioctx;
 use crate::mm::Mm;
@@ -82,7 +81,7 @@ impl Submit<'_> {
     #[inline]
     fn submit_with_slot(&mut self, user_iocb: u64, iocb: &Iocb) -> Result<(), Errno> {
         let mut origin = Origin { obj: user_iocb, data: iocb.data, resfd: None };
-        if self.submit_at_once(iocb, origin) {
+        if self.read_at_once(iocb, origin) {
             return Ok(());
         }
         let file = File::get(iocb.fildes)?;
@@ -106,56 +105,38 @@ impl Submit<'_> {
         }
     }
 
-    /// The common case in one system call: a plain read or small write of a file
-    /// that was seen to be buffered and regular. Whatever is not exactly as
+    /// The common case, a plain read of a buffered regular file, with no call
+    /// but one look at the descriptor's flags and the read. Whatever is not as
     /// expected leaves no trace and goes the long way.
     #[inline]
-    fn submit_at_once(&mut self, iocb: &Iocb, origin: Origin) -> bool {
-        let plain = iocb.flags & (IOCB_FLAG_RESFD | IOCB_FLAG_IOPRIO) == 0
+    fn read_at_once(&mut self, iocb: &Iocb, origin: Origin) -> bool {
+        let plain = iocb.opcode == IOCB_CMD_PREAD
+            && iocb.flags & (IOCB_FLAG_RESFD | IOCB_FLAG_IOPRIO) == 0
             && iocb.rw_flags == 0
             && iocb.key == KIOCB_KEY
             && iocb.offset >= 0
             && iocb.nbytes.wrapping_sub(1) < MAX_RW_COUNT
             && iocb.offset.checked_add(iocb.nbytes as i64).is_some()
             && uaccess::access_ok(iocb.buf, iocb.nbytes);
-        if !plain {
-            return false;
-        }
-        let (write, guess, class, flags) = match iocb.opcode {
-            IOCB_CMD_PREAD => (false, Guess::ReadNowait, Class::Shared, RWF_NOWAIT),
-            IOCB_CMD_PWRITE if iocb.nbytes <= rw::INLINE_WRITE_MAX => {
-                (true, Guess::WriteInline, Class::Exclusive, 0)
-            }
-            _ => return false,
-        };
-        if !self.mm.fds.is(iocb.fildes, guess)
-            || self.mm.order.may_conflict(class)
-            || write && self.mm.writes.is_slow()
+        if !plain
+            || !self.mm.fds.is_buffered_file(iocb.fildes)
+            || self.mm.order.may_conflict(Class::Shared)
             || !uaccess::writable(origin.obj + offset_of!(Iocb, key) as u64, 4)
         {
             return false;
         }
         let iov = libc::iovec { iov_base: iocb.buf as *mut _, iov_len: iocb.nbytes as usize };
-        let run = || {
-            // SAFETY: the buffer was given to us for this transfer.
-            unsafe { sys::rwv2(write, iocb.fildes, &raw const iov, 1, iocb.offset, flags) }
-        };
-        let r = if write { timed(&self.mm.writes, run) } else { run() };
-        match r {
-            Ok(n) if n as u64 == iocb.nbytes => {
-                self.complete(origin, n as i64);
-                true
-            }
-            // A short write has happened; a short read can be done again.
-            Ok(n) if write => {
-                self.complete(origin, n as i64);
-                true
-            }
-            _ => {
-                self.mm.fds.forget(iocb.fildes);
-                false
-            }
+        // SAFETY: the buffer was given to us for this transfer.
+        let r =
+            unsafe { sys::rwv2(false, iocb.fildes, &raw const iov, 1, iocb.offset, RWF_NOWAIT) };
+        // A part is read again from the start: only a file can do that, and a
+        // position is what only a file takes.
+        if r != Ok(iocb.nbytes as usize) {
+            self.mm.fds.forget(iocb.fildes);
+            return false;
         }
+        self.complete(origin, iocb.nbytes as i64);
+        true
     }
 
     #[inline]
@@ -216,6 +197,7 @@ impl Submit<'_> {
                     rw_flags: t.rw_flags,
                     ioprio,
                     poll_events: 0,
+                    timeout: rw::socket_timeout(file, write),
                     done: t.done,
                 };
                 self.defer(file, origin, args, order)
@@ -294,6 +276,7 @@ fn bare(file: &File, origin: Origin) -> OpArgs {
         rw_flags: 0,
         ioprio: 0,
         poll_events: 0,
+        timeout: Timeout::NONE,
         done: 0,
     }
 }

@@ -119,8 +119,15 @@ pub fn fs_magic(fd: c_int) -> Result<i64, Errno> {
 pub fn poll_now(fd: c_int, events: i16) -> Result<i16, Errno> {
     let mut p = libc::pollfd { fd, events, revents: 0 };
     let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: both structures live through the call.
-    unsafe { sys!(ppoll, &raw mut p, 1usize, &raw const zero, 0usize, 8usize)? };
+    loop {
+        // SAFETY: both structures live through the call.
+        match unsafe { sys!(ppoll, &raw mut p, 1usize, &raw const zero, 0usize, 8usize) } {
+            // Also without waiting, when a signal is pending.
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e),
+            Ok(_) => break,
+        }
+    }
     Ok(p.revents)
 }
 
@@ -444,4 +451,13 @@ pub fn can_write_atomically(fd: c_int) -> bool {
 
 pub fn ns_between(start: libc::timespec, end: libc::timespec) -> i64 {
     (end.tv_sec - start.tv_sec) * 1_000_000_000 + end.tv_nsec - start.tv_nsec
+}
+
+/// A socket's SO_RCVTIMEO or SO_SNDTIMEO.
+pub fn socket_timeval(fd: c_int, option: c_int) -> Option<libc::timeval> {
+    let mut t = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let mut len = size_of::<libc::timeval>() as libc::socklen_t;
+    // SAFETY: the value and its length live through the call.
+    unsafe { sys!(getsockopt, fd, libc::SOL_SOCKET, option, &raw mut t, &raw mut len) }.ok()?;
+    Some(t)
 }

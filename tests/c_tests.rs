@@ -311,8 +311,17 @@ fn print(name: &str, verdict: &Verdict, time: Duration, report: &mut Report) {
     } else {
         report.passed += verdict.passed.len();
     }
+    // What went wrong in the same way is shown once.
+    let mut shown: Vec<(&str, Vec<&str>)> = Vec::new();
     for (mode, text) in &verdict.failed {
-        report.fail(&format!("{name} ({mode})"), text);
+        match shown.iter_mut().find(|(t, _)| t == text) {
+            Some((_, modes)) => modes.push(mode),
+            None => shown.push((text, vec![mode])),
+        }
+    }
+    for (text, modes) in shown {
+        report.fail(&format!("{name} ({})", modes.join(" ")), text);
+        report.failed += modes.len() - 1;
     }
 }
 

@@ -90,6 +90,18 @@ impl IoVecs {
     }
 }
 
+/// Seconds and nanoseconds, as io_uring takes them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeout {
+    pub sec: i64,
+    pub nsec: i64,
+}
+
+impl Timeout {
+    pub const NONE: Self = Self { sec: 0, nsec: 0 };
+}
+
 /// What the submitter fills in. Nobody writes it while the engine has the
 /// operation, except the engine itself.
 pub struct OpArgs {
@@ -104,6 +116,9 @@ pub struct OpArgs {
     pub rw_flags: u32,
     pub ioprio: u16,
     pub poll_events: u16,
+    /// SO_RCVTIMEO or SO_SNDTIMEO of a socket: -EAGAIN when it has passed; zero:
+    /// no limit.
+    pub timeout: Timeout,
     /// Bytes moved so far: short transfers are continued.
     pub done: u64,
 }
@@ -159,6 +174,7 @@ impl Op {
                 rw_flags: 0,
                 ioprio: 0,
                 poll_events: 0,
+                timeout: Timeout::NONE,
                 done: 0,
             }),
             pin: AtomicU32::new(Self::NO_PIN),

@@ -35,5 +35,5 @@ pub fn system_libaio() -> Option<PathBuf> {
 pub fn diff(old: &str, new: &str) -> String {
     let diff = similar::TextDiff::from_lines(old, new);
     let text = diff.unified_diff().context_radius(2).to_string();
-    text.lines().take(60).map(|line| format!("    {line}\n")).collect()
+    text.lines().take(60).map(|line| format!("{line}\n")).collect()
 }

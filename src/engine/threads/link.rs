@@ -34,7 +34,7 @@ mod step {
 }
 
 pub(super) struct Link {
-    fd: AtomicI32,
+    pub(super) fd: AtomicI32,
     /// What the number meant when it was ours. Written with `fd`; a reader that
     /// sees half of it takes the descriptor for lost and looks again under
     /// `renewal`.

@@ -7,7 +7,7 @@
 //! threads, and those that do get a thread each within microseconds.
 
 use super::cancel::CancelRequest;
-use super::{QUEUED, Threads, locked};
+use super::{QUEUED, Threads, enter_thread, locked};
 use crate::engine::op::{Op, OpPtr};
 use crate::errno::Errno;
 use crate::{sys, worker};
@@ -307,7 +307,7 @@ fn seconds() -> i64 {
 }
 
 pub(super) extern "C" fn main(arg: *mut c_void) -> *mut c_void {
-    worker::set_name(c"aio-rs-worker");
+    enter_thread(c"aio-rs-worker");
     // SAFETY: `as_arg` made it.
     unsafe { Threads::from_arg(arg) }.work();
     null_mut()

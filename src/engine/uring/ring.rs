@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, fence};
 
 const ENTRIES: u32 = 512;
 const COMPLETIONS: u32 = 8192;
+/// The kernel's workers for what cannot be done without blocking.
+const WORKERS: u32 = 64;
 /// Files that a ring can pin at a time, if RLIMIT_NOFILE allows as many.
 const SLOTS: u32 = 32768;
 
@@ -67,6 +69,9 @@ impl Ring {
         needed_operations(&io_uring)?;
         let nr_slots = SLOTS.min(sys::rlimit_nofile());
         io_uring.submitter().register_files_sparse(nr_slots).map_err(|e| Errno::from_io(&e))?;
+        // As many fsyncs and writes at a time as io_submit may be given; the
+        // default is 4 for each CPU.
+        let _ = io_uring.submitter().register_iowq_max_workers(&mut [WORKERS, WORKERS]);
         let program_fd = sys::dup_high(own_fd)?;
         let made = Slots::new(nr_slots).and_then(|slots| {
             let identity = sys::file_id(program_fd)?;

@@ -3,7 +3,7 @@
 
 use super::ring::Ring;
 use crate::engine::Cancelled;
-use crate::engine::op::{Kind, Op, OpPtr};
+use crate::engine::op::{Kind, Op, OpPtr, Timeout};
 use crate::errno::Errno;
 use crate::{sys, worker};
 use io_uring::{opcode, squeue, types};
@@ -17,6 +17,7 @@ const TAG_OP: u64 = 0;
 const TAG_CANCEL: u64 = 1;
 const TAG_FUTEX: u64 = 2;
 const TAG_INSTALL: u64 = 3;
+const TAG_TIMEOUT: u64 = 4;
 const TAGS: u64 = 7;
 
 /// `Op::state` here.
@@ -225,9 +226,17 @@ impl Service {
         };
         o.state.store(ISSUED, Relaxed);
         self.in_flight += 1;
+        let timed = args.timeout != Timeout::NONE;
+        let flags = if timed { flags | squeue::Flags::IO_LINK } else { flags };
         self.push(
             sqe.flags(flags | squeue::Flags::FIXED_FILE).user_data(op.as_ptr() as u64 | TAG_OP),
         );
+        if timed {
+            // Copied when it is submitted; the request keeps it till then.
+            let limit = (&raw const args.timeout).cast::<types::Timespec>();
+            self.in_flight += 1;
+            self.push(opcode::LinkTimeout::new(limit).build().user_data(TAG_TIMEOUT));
+        }
     }
 
     fn push(&mut self, sqe: squeue::Entry) {
@@ -265,6 +274,7 @@ impl Service {
             let at = cqe.user_data() & !TAGS;
             match cqe.user_data() & TAGS {
                 TAG_FUTEX => self.futex_armed = false,
+                TAG_TIMEOUT => self.in_flight -= 1,
                 TAG_INSTALL => {
                     self.in_flight -= 1;
                     self.ring.set_installed((at >> 3) as u32, cqe.result().max(-1));
@@ -309,7 +319,10 @@ impl Service {
                 return self.issue(op, squeue::Flags::empty());
             }
         }
-        let res = i64::from(res);
+        // The link of the socket's timeout stopped it.
+        let timed_out =
+            res == -libc::ECANCELED && cancel.is_null() && args.timeout != Timeout::NONE;
+        let res = i64::from(if timed_out { -libc::EAGAIN } else { res });
         let total = match res {
             n if n >= 0 && transfer => args.done as i64 + n,
             n if n < 0 && args.done > 0 => args.done as i64,
@@ -344,6 +357,10 @@ impl Service {
         // Acquire: pairs with the release in `push`.
         let mut at = self.ring.cancels.swap(null_mut(), Acquire);
         let any = !at.is_null();
+        if any {
+            // What was handed over before has to be in the ring by now.
+            self.take_inbox();
+        }
         // SAFETY: each lives until it is answered; operations that are still
         // there can only complete on this thread.
         unsafe {
