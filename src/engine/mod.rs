@@ -12,7 +12,9 @@
 //!    is published and, with an eventfd, `signal` called once. The operation is
 //!    gone when `Complete` returns.
 
+pub mod blocking;
 pub mod op;
+pub mod threads;
 pub mod uring;
 
 use crate::config::{Config, EngineChoice};
@@ -89,5 +91,15 @@ pub fn choose(config: &Config, complete: Complete) -> Option<&'static dyn Engine
             Err(e) => log::info!("engine uring is refused: {e}"),
         }
     }
+    if config.engine != EngineChoice::Uring {
+        match threads::Threads::start(complete, config.max_workers) {
+            Ok(engine) => {
+                log::info!("engine: threads");
+                return Some(engine);
+            }
+            Err(e) => log::info!("engine threads is refused: {e}"),
+        }
+    }
+    log::warn!("no engine: all I/O is done inside io_submit");
     None
 }

@@ -124,6 +124,15 @@ pub struct OpArgs {
 }
 
 impl OpArgs {
+    /// Notes that `n` more bytes were moved.
+    pub fn advance(&mut self, n: u64) {
+        self.done += n;
+        self.iov.advance(n);
+        if self.pos >= 0 {
+            self.pos += n as i64;
+        }
+    }
+
     /// Work for a device, which ends by itself; the others wait for somebody.
     pub fn is_device_io(&self) -> bool {
         match self.kind {

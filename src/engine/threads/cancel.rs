@@ -8,8 +8,8 @@ use crate::errno::Errno;
 use crate::sys;
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 const PENDING: u32 = 0;
 const YES: u32 = 1;
@@ -30,14 +30,24 @@ pub(super) struct CancelRequest {
 impl Threads {
     /// # Safety
     /// As `Engine::cancel`.
-    pub(super) unsafe fn ask_to_cancel(&self, op: OpPtr, still_there: &(dyn Fn() -> bool + Sync)) -> Cancelled {
+    pub(super) unsafe fn ask_to_cancel(
+        &self,
+        op: OpPtr,
+        still_there: &(dyn Fn() -> bool + Sync),
+    ) -> Cancelled {
         // SAFETY: only the lifetime is dropped: this thread stays here until a
         // worker has answered.
         let still_there = unsafe {
-            std::mem::transmute::<&(dyn Fn() -> bool + Sync), &'static (dyn Fn() -> bool + Sync)>(still_there)
+            std::mem::transmute::<&(dyn Fn() -> bool + Sync), &'static (dyn Fn() -> bool + Sync)>(
+                still_there,
+            )
         };
-        let request =
-            CancelRequest { op, still_there, next: Cell::new(null_mut()), answer: AtomicU32::new(PENDING) };
+        let request = CancelRequest {
+            op,
+            still_there,
+            next: Cell::new(null_mut()),
+            answer: AtomicU32::new(PENDING),
+        };
         let mut pool = self.pool.lock();
         request.next.set(pool.cancels);
         pool.cancels = std::ptr::from_ref(&request).cast_mut();
@@ -71,7 +81,8 @@ impl Threads {
         // SAFETY: as above.
         unsafe { (*answer).store(if cancelled { YES } else { NO }, Release) };
         // SAFETY: FUTEX_WAKE only uses the address as a key.
-        let _ = unsafe { crate::sys!(futex, answer, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
+        let _ =
+            unsafe { crate::sys!(futex, answer, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
     }
 
     /// Takes the operation from wherever it waits. It cannot complete then, and

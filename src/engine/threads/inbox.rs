@@ -186,7 +186,10 @@ impl Threads {
             // SAFETY: sent by `pin`; it lives until it is completed.
             let o = unsafe { op.as_ref() };
             o.pin.store(held[entry.file as usize], Relaxed);
-            o.res_pin.store(if entry.event == NONE { NO_PIN } else { held[entry.event as usize] }, Relaxed);
+            o.res_pin.store(
+                if entry.event == NONE { NO_PIN } else { held[entry.event as usize] },
+                Relaxed,
+            );
             // AcqRel: pairs with `start`'s.
             if o.state.fetch_or(RECEIVED, AcqRel) & STARTED != 0 {
                 ready.push(op);
@@ -269,7 +272,11 @@ impl Receiver {
     }
 
     /// The pins that may be this file.
-    fn candidates<'a>(&self, pins: &'a Pins, id: sys::FileId) -> impl Iterator<Item = u32> + use<'a> {
+    fn candidates<'a>(
+        &self,
+        pins: &'a Pins,
+        id: sys::FileId,
+    ) -> impl Iterator<Item = u32> + use<'a> {
         let mut at = self.index[Self::bucket(id)];
         std::iter::from_fn(move || {
             while at != NO_PIN {

@@ -18,8 +18,10 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
 
 const SOCKET: c_int = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
 
-/// How long a sender waits for the workers to make room, in naps.
-const NAPS: u32 = 100;
+/// How long a sender waits for the workers to make room, in naps: while they
+/// cannot, for other operations have to end first, and while they only are slow.
+const NAPS_HELD: u32 = 50;
+const NAPS: u32 = 2000;
 
 /// The steps of making a new connection, taken in turn by a thread of the
 /// program, which has the descriptor table to connect from, and by a worker,
@@ -30,7 +32,15 @@ mod step {
     pub(super) const LISTENING: u32 = 2;
     pub(super) const ACCEPT: u32 = 3;
     pub(super) const ACCEPTED: u32 = 4;
-    pub(super) const FAILED: u32 = 5;
+    /// A worker has taken the step on.
+    pub(super) const TAKEN: u32 = 5;
+    pub(super) const FAILED: u32 = 6;
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct Socket {
+    fd: c_int,
+    id: sys::FileId,
 }
 
 pub(super) struct Link {
@@ -91,15 +101,15 @@ impl Link {
     }
 
     /// The socket, if the number still names it.
-    fn verified(&self) -> Option<c_int> {
+    fn verified(&self) -> Option<Socket> {
         let fd = self.fd.load(Acquire);
         let id = sys::FileId { dev: self.dev.load(Relaxed), ino: self.ino.load(Relaxed) };
-        (sys::file_id(fd) == Ok(id)).then_some(fd)
+        (sys::file_id(fd) == Ok(id)).then_some(Socket { fd, id })
     }
 
     pub(super) fn close_if_ours(&self) {
-        if let Some(fd) = self.verified() {
-            sys::close(fd);
+        if let Some(socket) = self.verified() {
+            sys::close(socket.fd);
         }
     }
 
@@ -124,7 +134,11 @@ impl Link {
 impl Threads {
     /// # Safety
     /// As `Engine::pin`.
-    pub(super) unsafe fn send_batch(&self, batch: &mut OpList, pinned: &mut OpList) -> Result<(), Errno> {
+    pub(super) unsafe fn send_batch(
+        &self,
+        batch: &mut OpList,
+        pinned: &mut OpList,
+    ) -> Result<(), Errno> {
         let mut max_ops = MAX_OPS;
         let mut max_fds = 4;
         while !batch.is_empty() {
@@ -159,21 +173,24 @@ impl Threads {
         let mut renewed = 0;
         loop {
             let socket = match self.link.verified() {
-                Some(fd) => fd,
+                Some(socket) => socket,
                 None if renewed < 3 => {
                     renewed += 1;
                     self.renew()?
                 }
                 None => return Err(Errno::EAGAIN),
             };
-            match message.send(socket) {
+            match message.send(socket.fd) {
                 Ok(()) => {
                     self.inbox.sent();
                     return Ok(());
                 }
-                Err(e @ (Errno::EAGAIN | Errno::ENOMEM | Errno(libc::ENOBUFS | libc::ETOOMANYREFS))) => {
+                Err(
+                    e @ (Errno::EAGAIN | Errno::ENOMEM | Errno(libc::ENOBUFS | libc::ETOOMANYREFS)),
+                ) => {
                     // The workers do not block on receiving.
-                    if naps == NAPS || self.link.stuck.load(Relaxed) {
+                    let enough = if self.inbox.is_held() { NAPS_HELD } else { NAPS };
+                    if naps >= enough || self.link.stuck.load(Relaxed) {
                         self.link.stuck.store(true, Relaxed);
                         return Err(e);
                     }
@@ -181,8 +198,8 @@ impl Threads {
                     sys::nap();
                     naps += 1;
                 }
-                Err(e) if self.link.verified().is_some() => return Err(e),
-                // Closed under our hands.
+                Err(e) if self.link.verified() == Some(socket) => return Err(e),
+                // Not because of the descriptors: the socket was closed meanwhile.
                 Err(_) => {}
             }
         }
@@ -190,11 +207,11 @@ impl Threads {
 
     /// Connects to the workers anew: the program has closed our end.
     #[cold]
-    fn renew(&self) -> Result<c_int, Errno> {
+    fn renew(&self) -> Result<Socket, Errno> {
         let link = &self.link;
         let _guard = locked(&link.renewal);
-        if let Some(fd) = link.verified() {
-            return Ok(fd);
+        if let Some(socket) = link.verified() {
+            return Ok(socket);
         }
         log::info!("the program has closed the engine's descriptor: a new one is made");
         self.let_worker(step::LISTEN, step::LISTENING)?;
@@ -207,7 +224,7 @@ impl Threads {
             link.dev.store(id.dev, Relaxed);
             link.ino.store(id.ino, Relaxed);
             link.fd.store(fd, Release);
-            Ok(fd)
+            Ok(Socket { fd, id })
         });
         sys::close(low);
         made
@@ -219,35 +236,34 @@ impl Threads {
         word.store(from, Release);
         self.wake_one_if_needed();
         let deadline = sys::monotonic_in(1_000_000_000);
-        while word.load(Acquire) == from {
-            if sys::futex_wait(word, from, Some(deadline)) == Err(Errno::ETIMEDOUT) {
-                break;
+        loop {
+            let now = word.load(Acquire);
+            if now != from && now != step::TAKEN {
+                word.store(step::IDLE, Relaxed);
+                return if now == to { Ok(()) } else { Err(Errno::EAGAIN) };
+            }
+            // What is taken will soon be done; what is not is given up in time.
+            let timed_out = sys::futex_wait(word, now, Some(deadline)) == Err(Errno::ETIMEDOUT);
+            if timed_out && word.compare_exchange(from, step::IDLE, Relaxed, Relaxed).is_ok() {
+                return Err(Errno::EAGAIN);
             }
         }
-        // A worker that comes too late finds nothing to do.
-        let found = word.compare_exchange(from, step::IDLE, AcqRel, Acquire).unwrap_or_else(|now| now);
-        if found == to { Ok(()) } else { Err(Errno::EAGAIN) }
     }
 
     /// The worker's part.
     #[cold]
     pub(super) fn take_link_step(&self) {
         let link = &self.link;
-        match link.step.load(Acquire) {
-            step::LISTEN => match link.listen() {
-                Ok(fd) => {
-                    link.listener.store(fd, Relaxed);
-                    link.set_step(step::LISTENING);
-                }
-                Err(_) => link.set_step(step::FAILED),
-            },
-            step::ACCEPT => {
-                let listener = link.listener.swap(-1, Relaxed);
-                let accepted = accept_own(listener).map(|fd| self.inbox.add_socket(fd));
-                sys::close(listener);
-                link.set_step(if accepted.is_some() { step::ACCEPTED } else { step::FAILED });
-            }
-            _ => {}
+        let taken = |s| link.step.compare_exchange(s, step::TAKEN, AcqRel, Relaxed).is_ok();
+        if taken(step::LISTEN) {
+            let listener = link.listen();
+            link.listener.store(listener.unwrap_or(-1), Relaxed);
+            link.set_step(if listener.is_ok() { step::LISTENING } else { step::FAILED });
+        } else if taken(step::ACCEPT) {
+            let listener = link.listener.swap(-1, Relaxed);
+            let accepted = accept_own(listener).map(|fd| self.inbox.add_socket(fd));
+            sys::close(listener);
+            link.set_step(if accepted.is_some() { step::ACCEPTED } else { step::FAILED });
         }
     }
 }
@@ -263,9 +279,10 @@ impl Link {
             let (address, len) = &mut *self.address.get();
             address.sun_family = libc::AF_UNIX as _;
             *len = size_of_val(address) as _;
-            let bound = crate::sys!(bind, fd, &raw const *address, offset_of!(libc::sockaddr_un, sun_path))
-                .and_then(|_| crate::sys!(getsockname, fd, &raw mut *address, &raw mut *len))
-                .and_then(|_| crate::sys!(listen, fd, 16));
+            let bound =
+                crate::sys!(bind, fd, &raw const *address, offset_of!(libc::sockaddr_un, sun_path))
+                    .and_then(|_| crate::sys!(getsockname, fd, &raw mut *address, &raw mut *len))
+                    .and_then(|_| crate::sys!(listen, fd, 16));
             bound.map(|_| fd).inspect_err(|_| sys::close(fd))
         }
     }
@@ -287,11 +304,18 @@ fn accept_own(listener: c_int) -> Option<c_int> {
     unsafe {
         let own = crate::sys!(getpid).ok()?;
         loop {
-            let fd = crate::sys!(accept4, listener, 0usize, 0usize, libc::SOCK_CLOEXEC).ok()? as c_int;
+            let fd =
+                crate::sys!(accept4, listener, 0usize, 0usize, libc::SOCK_CLOEXEC).ok()? as c_int;
             let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
             let mut len = size_of::<libc::ucred>() as libc::socklen_t;
-            let asked =
-                crate::sys!(getsockopt, fd, libc::SOL_SOCKET, libc::SO_PEERCRED, &raw mut peer, &raw mut len);
+            let asked = crate::sys!(
+                getsockopt,
+                fd,
+                libc::SOL_SOCKET,
+                libc::SO_PEERCRED,
+                &raw mut peer,
+                &raw mut len
+            );
             if asked.is_ok() && peer.pid as usize == own {
                 return Some(fd);
             }

@@ -126,7 +126,8 @@ impl Message {
             iov_len: size_of_val(&self.entries),
         };
         let mut header = self.header(&mut payload, size_of::<Control>());
-        let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | if peek { libc::MSG_PEEK } else { 0 };
+        let flags =
+            libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | if peek { libc::MSG_PEEK } else { 0 };
         // SAFETY: the header points to memory that lives through the call.
         match unsafe { crate::sys!(recvmsg, socket, &raw mut header, flags) } {
             Err(_) => Received::Nothing,
@@ -159,5 +160,7 @@ impl Message {
 /// Drops the message at the head of the queue, with its descriptors.
 pub(super) fn discard(socket: c_int) {
     // SAFETY: no memory is passed.
-    let _ = unsafe { crate::sys!(recvfrom, socket, null_mut::<u8>(), 0usize, libc::MSG_DONTWAIT, 0usize, 0usize) };
+    let _ = unsafe {
+        crate::sys!(recvfrom, socket, null_mut::<u8>(), 0usize, libc::MSG_DONTWAIT, 0usize, 0usize)
+    };
 }

@@ -11,8 +11,8 @@ use crate::errno::Errno;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const EVENTS: usize = 64;
 /// Reported whether asked for or not.
@@ -52,7 +52,8 @@ impl Poller {
     fn control(&self, what: c_int, pin: u32, events: u32, data: u64) -> Result<(), Errno> {
         let mut event = libc::epoll_event { events, u64: data };
         // SAFETY: the event lives through the call.
-        unsafe { crate::sys!(epoll_ctl, self.epoll.load(Relaxed), what, pin, &raw mut event) }.map(|_| ())
+        unsafe { crate::sys!(epoll_ctl, self.epoll.load(Relaxed), what, pin, &raw mut event) }
+            .map(|_| ())
     }
 
     /// Waits for the operation's file; the operation is in the poller's hands on
@@ -157,9 +158,20 @@ impl Threads {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         loop {
             // SAFETY: the array is writable.
-            let n = unsafe { crate::sys!(epoll_pwait, epoll, events.as_mut_ptr(), EVENTS, -1isize, 0usize, 8usize) };
+            let n = unsafe {
+                crate::sys!(
+                    epoll_pwait,
+                    epoll,
+                    events.as_mut_ptr(),
+                    EVENTS,
+                    -1isize,
+                    0usize,
+                    8usize
+                )
+            };
             for event in &events[..n.unwrap_or(0)] {
-                let (pin, generation, ready) = (event.u64 as u32, (event.u64 >> 32) as u32, event.events);
+                let (pin, generation, ready) =
+                    (event.u64 as u32, (event.u64 >> 32) as u32, event.events);
                 let mut list = self.poller.take_ready(&self.pins, pin, generation, ready);
                 while let Some(op) = list.pop() {
                     // SAFETY: taken out, so in this thread's hands.

@@ -13,8 +13,8 @@ use crate::errno::Errno;
 use crate::{sys, worker};
 use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Mutex, MutexGuard};
 
 /// After this many seconds those leave that were not needed in the time.

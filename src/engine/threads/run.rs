@@ -36,12 +36,16 @@ impl Threads {
             // SAFETY: passed on.
             Kind::Poll => unsafe { self.run_poll(op) },
             // SAFETY: passed on.
-            Kind::Read | Kind::Write if !args.traits.seekable => unsafe { self.run_stream(op, true) },
+            Kind::Read | Kind::Write if !args.traits.seekable => unsafe {
+                self.run_stream(op, true)
+            },
             kind => {
                 o.state.fetch_or(RUNNING, Relaxed);
                 set_ioprio(args.ioprio, ioprio);
                 Some(match kind {
-                    Kind::Fsync { data_only } => sys::fsync(fd, data_only).map_or_else(Errno::neg, |()| 0),
+                    Kind::Fsync { data_only } => {
+                        sys::fsync(fd, data_only).map_or_else(Errno::neg, |()| 0)
+                    }
                     // SAFETY: the buffers are the request's.
                     _ => unsafe { transfer(fd, args) },
                 })
@@ -129,7 +133,9 @@ unsafe fn transfer(fd: c_int, args: &mut OpArgs) -> i64 {
 unsafe fn call(fd: c_int, args: &mut OpArgs, flags: u32) -> Result<usize, Errno> {
     let count = args.iov.count as usize;
     // SAFETY: passed on.
-    unsafe { sys::rwv2(args.kind == Kind::Write, fd, args.iov.as_mut_ptr(), count, args.pos, flags) }
+    unsafe {
+        sys::rwv2(args.kind == Kind::Write, fd, args.iov.as_mut_ptr(), count, args.pos, flags)
+    }
 }
 
 /// Notes what was transferred; true when nothing is left.
@@ -168,7 +174,9 @@ unsafe fn attempt(fd: c_int, args: &mut OpArgs) -> Attempt {
         let mut r = unsafe { call(fd, args, args.rw_flags | RWF_NOWAIT) };
         if r == Err(Errno::EOPNOTSUPP) && args.rw_flags & RWF_NOWAIT == 0 {
             // SAFETY: passed on.
-            r = unsafe { if patient { call_socket(fd, args) } else { call(fd, args, args.rw_flags) } };
+            r = unsafe {
+                if patient { call_socket(fd, args) } else { call(fd, args, args.rw_flags) }
+            };
         }
         match r {
             Ok(n) => {
@@ -243,7 +251,8 @@ fn has_timeout(fd: c_int, kind: Kind) -> bool {
     let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
     let mut len = size_of_val(&time) as libc::socklen_t;
     // SAFETY: both live through the call.
-    let asked = unsafe { crate::sys!(getsockopt, fd, libc::SOL_SOCKET, name, &raw mut time, &raw mut len) };
+    let asked =
+        unsafe { crate::sys!(getsockopt, fd, libc::SOL_SOCKET, name, &raw mut time, &raw mut len) };
     asked.is_ok() && (time.tv_sec, time.tv_usec) != (0, 0)
 }
 

@@ -63,7 +63,11 @@ fn the_file_is_the_one_of_io_submit() {
             r.start();
         }
         assert_eq!(r.wait(), 4096);
-        assert!(r.buf.iter().all(|&c| c == b'a'), "round {round}: number {number}, now {}", other.as_raw_fd());
+        assert!(
+            r.buf.iter().all(|&c| c == b'a'),
+            "round {round}: number {number}, now {}",
+            other.as_raw_fd()
+        );
     }
     assert_eq!(engine.pins.live(), 0);
 }
@@ -326,6 +330,9 @@ fn a_queued_operation_can_be_cancelled() {
 #[test]
 fn traits_of_a_file_decide() {
     // The test's own helper: a regular file is seekable, a pipe is not.
-    assert_eq!(traits_of(temp_file(b"").as_raw_fd()), FileTraits { seekable: true, ..FileTraits::default() });
+    assert_eq!(
+        traits_of(temp_file(b"").as_raw_fd()),
+        FileTraits { seekable: true, ..FileTraits::default() }
+    );
     assert!(!traits_of(pipe().0.as_raw_fd()).seekable);
 }

@@ -2,8 +2,8 @@
 //! is done.
 
 use super::ring::Ring;
-use crate::engine::Cancelled;
 use crate::engine::op::{Kind, Op, OpPtr, Timeout};
+use crate::engine::{Cancelled, blocking};
 use crate::errno::Errno;
 use crate::{sys, worker};
 use io_uring::{opcode, squeue, types};
@@ -18,6 +18,7 @@ const TAG_CANCEL: u64 = 1;
 const TAG_FUTEX: u64 = 2;
 const TAG_INSTALL: u64 = 3;
 const TAG_TIMEOUT: u64 = 4;
+const TAG_RUN: u64 = 5;
 const TAGS: u64 = 7;
 
 /// `Op::state` here.
@@ -274,6 +275,12 @@ impl Service {
             let at = cqe.user_data() & !TAGS;
             match cqe.user_data() & TAGS {
                 TAG_FUTEX => self.futex_armed = false,
+                TAG_RUN => {
+                    self.in_flight -= 1;
+                    if let Some(op) = NonNull::new(at as *mut Op) {
+                        self.run_here(op, cqe.result());
+                    }
+                }
                 TAG_TIMEOUT => self.in_flight -= 1,
                 TAG_INSTALL => {
                     self.in_flight -= 1;
@@ -299,6 +306,13 @@ impl Service {
         let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
         let cancel = o.next.swap(null_mut(), Relaxed).cast::<CancelRequest>();
         let transfer = matches!(args.kind, Kind::Read | Kind::Write);
+        if res == -libc::ECANCELED && cancel.is_null() && args.is_device_io() {
+            // The kernel had no worker for it (RLIMIT_NPROC, the pids cgroup).
+            let file = types::Fixed(o.pin.load(Relaxed));
+            self.in_flight += 1;
+            let sqe = opcode::FixedFdInstall::new(file, 0).build();
+            return self.push(sqe.user_data(op.as_ptr() as u64 | TAG_RUN));
+        }
         if transfer && cancel.is_null() {
             // An O_NONBLOCK file is not punted; a file that has no business with
             // O_NONBLOCK must not tell.
@@ -311,11 +325,7 @@ impl Service {
             let unfinished = res > 0 && (res as u64) < args.iov.total;
             let full = args.traits.seekable || args.kind == Kind::Write && !args.traits.nonblock;
             if unfinished && full {
-                args.done += res as u64;
-                args.iov.advance(res as u64);
-                if args.pos >= 0 {
-                    args.pos += i64::from(res);
-                }
+                args.advance(res as u64);
                 return self.issue(op, squeue::Flags::empty());
             }
         }
@@ -341,6 +351,22 @@ impl Service {
                 c.reply(stopped);
             }
         }
+    }
+
+    /// Does it on this thread, through a descriptor of the thread's own.
+    fn run_here(&mut self, op: OpPtr, fd: i32) {
+        // SAFETY: in this thread's hands.
+        let args = unsafe { op.as_ref().args() };
+        let res = if fd < 0 {
+            i64::from(fd)
+        } else {
+            // SAFETY: `fd` is the pinned file.
+            unsafe { blocking::run(fd, args) }
+        };
+        if fd >= 0 {
+            sys::close(fd);
+        }
+        self.finish(op, res);
     }
 
     fn finish(&mut self, op: OpPtr, res: i64) {

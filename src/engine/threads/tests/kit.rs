@@ -80,7 +80,13 @@ impl Req {
         r
     }
 
-    fn rw(engine: &'static Threads, kind: Kind, f: &impl AsRawFd, mut buf: Vec<u8>, pos: i64) -> Self {
+    fn rw(
+        engine: &'static Threads,
+        kind: Kind,
+        f: &impl AsRawFd,
+        mut buf: Vec<u8>,
+        pos: i64,
+    ) -> Self {
         let mut r = Self::new(engine, kind, f.as_raw_fd());
         r.args().iov = IoVecs::one(buf.as_mut_ptr() as u64, buf.len() as u64);
         r.args().pos = if r.args().traits.seekable { pos } else { -1 };
@@ -206,7 +212,8 @@ pub fn eventfd(flags: c_int) -> OwnedFd {
 
 pub fn read(f: &impl AsRawFd, buf: &mut [u8]) -> usize {
     // SAFETY: the buffer is writable.
-    usize::try_from(unsafe { libc::read(f.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) }).unwrap()
+    usize::try_from(unsafe { libc::read(f.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) })
+        .unwrap()
 }
 
 pub fn read_eventfd(f: &impl AsRawFd) -> u64 {

@@ -2,8 +2,8 @@
 //! changes its identity. Each test is a process of its own.
 
 use super::kit::*;
-use crate::engine::threads::Threads;
 use crate::engine::Cancelled;
+use crate::engine::threads::Threads;
 use crate::sys;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::AtomicBool;
@@ -153,7 +153,15 @@ fn all_descriptors_closed() {
             let (a, b) = seqpacket_pair();
             (a, Some(b))
         } else {
-            (std::fs::OpenOptions::new().read(true).write(true).open(temp_path(b"own")).unwrap().into(), None)
+            (
+                std::fs::OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .open(temp_path(b"own"))
+                    .unwrap()
+                    .into(),
+                None,
+            )
         };
         // SAFETY: the number is free.
         assert_eq!(unsafe { libc::dup2(ours.as_raw_fd(), number) }, number);
@@ -164,7 +172,9 @@ fn all_descriptors_closed() {
             Some(b) => {
                 let mut any = [0u8; 64];
                 // SAFETY: the buffer is writable.
-                let n = unsafe { libc::recv(b.as_raw_fd(), any.as_mut_ptr().cast(), 64, libc::MSG_DONTWAIT) };
+                let n = unsafe {
+                    libc::recv(b.as_raw_fd(), any.as_mut_ptr().cast(), 64, libc::MSG_DONTWAIT)
+                };
                 assert_eq!(n, -1, "a foreign message");
             }
             None => assert_eq!(contents(&ours.into()), b"own"),
