@@ -233,8 +233,8 @@ impl Batch {
         let _signals = SignalsBlocked::new();
         while !self.list.is_empty() {
             let mut pinned = OpList::new();
-            // SAFETY: the operations in the list are ours and filled in.
             let why = match mm.engine {
+                // SAFETY: the operations in the list are ours and filled in.
                 Some(engine) => unsafe { engine.pin(&mut self.list, &mut pinned) },
                 None => Err(Errno::ENOSYS),
             };

@@ -9,16 +9,12 @@ pub struct Errno(pub c_int);
 impl Errno {
     pub const EPERM: Self = Self(libc::EPERM);
     pub const EINTR: Self = Self(libc::EINTR);
-    pub const EIO: Self = Self(libc::EIO);
     pub const EBADF: Self = Self(libc::EBADF);
     pub const EAGAIN: Self = Self(libc::EAGAIN);
     pub const ENOMEM: Self = Self(libc::ENOMEM);
-    pub const EACCES: Self = Self(libc::EACCES);
     pub const EFAULT: Self = Self(libc::EFAULT);
-    pub const EEXIST: Self = Self(libc::EEXIST);
     pub const EINVAL: Self = Self(libc::EINVAL);
     pub const EMFILE: Self = Self(libc::EMFILE);
-    pub const EPIPE: Self = Self(libc::EPIPE);
     pub const ENOSYS: Self = Self(libc::ENOSYS);
     pub const EOPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
     pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);

@@ -111,7 +111,7 @@ impl Kioctx {
         const RECHECK: u32 = 256;
         let uses = self.uses.load(Relaxed);
         self.uses.store(uses.wrapping_add(1), Relaxed);
-        (uses >= TRUST_AFTER && uses % RECHECK != 0)
+        (uses >= TRUST_AFTER && !uses.is_multiple_of(RECHECK))
             || sys::same_page(ctx_id, self.ring.kernel_address()) == sys::SamePage::Yes
     }
 
@@ -239,6 +239,7 @@ fn unused(ncpus: u32) -> Result<*mut Kioctx, Errno> {
 }
 
 impl Kioctx {
+    #[allow(clippy::declare_interior_mutable_const)] // written to memory, never used in place
     const NONE: Self = Self {
         user_id: AtomicU64::new(0),
         users: AtomicUsize::new(0),

@@ -54,9 +54,9 @@ fn emit(level: &str, args: &std::fmt::Arguments) {
             let flags =
                 libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC | libc::O_NOCTTY;
             // SAFETY: the path is NUL-terminated.
-            if let Ok(fd) =
-                unsafe { crate::sys!(openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) }
-            {
+            let opened =
+                unsafe { crate::sys!(openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) };
+            if let Ok(fd) = opened {
                 let _ = sys::write(fd as i32, bytes);
                 sys::close(fd as i32);
             }

@@ -24,6 +24,9 @@ pub struct Slab<T> {
     fresh: AtomicU32,
 }
 
+// SAFETY: values are handed out by atomic operations, to one holder at a time.
+unsafe impl<T: Sync> Sync for Slab<T> {}
+
 impl<T> Slab<T> {
     pub const fn empty() -> Self {
         Self {
@@ -128,8 +131,6 @@ mod tests {
     #[test]
     fn threads_never_hold_the_same_value() {
         let slab = &Slab::<AtomicU64>::new(8).unwrap();
-        // SAFETY: the test's own pointers, into atomics.
-        unsafe impl<T> Sync for Slab<T> {}
         std::thread::scope(|s| {
             for _ in 0..4 {
                 s.spawn(move || {

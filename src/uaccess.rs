@@ -74,7 +74,7 @@ fn probe_page(slot: &AtomicU64, e: u64, page: u64, write: bool) -> bool {
         return true;
     }
     let score = (score + 1).min(TRUST_AFTER);
-    slot.store(page << 16 | if write { WRITABLE } else { 0 } | score * SCORE, Relaxed);
+    slot.store((page << 16) | if write { WRITABLE } else { 0 } | (score * SCORE), Relaxed);
     true
 }
 

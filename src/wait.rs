@@ -66,10 +66,4 @@ impl WaitQueue {
         self.seq.fetch_add(1, Release);
         sys::futex_wake(&self.seq, i32::MAX as u32);
     }
-
-    /// The word that changes with every wake-up, for a helper that waits on
-    /// behalf of somebody.
-    pub fn word(&self) -> &AtomicU32 {
-        &self.seq
-    }
 }

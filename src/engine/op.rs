@@ -171,33 +171,6 @@ unsafe impl Sync for Op {}
 impl Op {
     pub const NO_PIN: u32 = u32::MAX;
 
-    pub const fn new() -> Self {
-        Self {
-            args: UnsafeCell::new(OpArgs {
-                kind: Kind::Read,
-                traits: FileTraits { seekable: false, nonblock: false, direct: false },
-                fd: -1,
-                resfd: -1,
-                iov: IoVecs::EMPTY,
-                pos: 0,
-                rw_flags: 0,
-                ioprio: 0,
-                poll_events: 0,
-                timeout: Timeout::NONE,
-                done: 0,
-            }),
-            pin: AtomicU32::new(Self::NO_PIN),
-            res_pin: AtomicU32::new(Self::NO_PIN),
-            state: AtomicU32::new(0),
-            home: AtomicPtr::new(std::ptr::null_mut()),
-            next: AtomicPtr::new(std::ptr::null_mut()),
-            order_next: AtomicPtr::new(std::ptr::null_mut()),
-            order: UnsafeCell::new(crate::order::Ticket::NONE),
-            gates: AtomicU8::new(0),
-            abandoned: AtomicBool::new(false),
-        }
-    }
-
     /// # Safety
     /// The caller holds the operation: it has just been allocated to it, or was
     /// handed over to it, and it has not handed it on. One reference at a time.
@@ -214,20 +187,15 @@ pub type OpPtr = NonNull<Op>;
 pub struct OpList {
     head: *mut Op,
     tail: *mut Op,
-    len: usize,
 }
 
 impl OpList {
     pub const fn new() -> Self {
-        Self { head: std::ptr::null_mut(), tail: std::ptr::null_mut(), len: 0 }
-    }
-
-    pub fn len(&self) -> usize {
-        self.len
+        Self { head: std::ptr::null_mut(), tail: std::ptr::null_mut() }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.head.is_null()
     }
 
     pub fn push(&mut self, op: OpPtr) {
@@ -241,7 +209,6 @@ impl OpList {
             unsafe { &*self.tail }.next.store(op.as_ptr(), Relaxed);
         }
         self.tail = op.as_ptr();
-        self.len += 1;
     }
 
     pub fn front(&self) -> Option<OpPtr> {
@@ -253,7 +220,6 @@ impl OpList {
         let op = NonNull::new(self.head)?;
         // SAFETY: as for push.
         self.head = unsafe { op.as_ref() }.next.load(Relaxed);
-        self.len -= 1;
         Some(op)
     }
 
@@ -273,5 +239,23 @@ impl OpList {
 impl Default for OpList {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+impl Op {
+    pub fn new() -> Self {
+        // SAFETY: as in a fresh slab: zeroes are valid for every field.
+        let op: Self = unsafe { std::mem::zeroed() };
+        op.pin.store(Self::NO_PIN, std::sync::atomic::Ordering::Relaxed);
+        op.res_pin.store(Self::NO_PIN, std::sync::atomic::Ordering::Relaxed);
+        op
+    }
+}
+
+#[cfg(test)]
+impl OpList {
+    pub fn len(&self) -> usize {
+        self.iter().count()
     }
 }

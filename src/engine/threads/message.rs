@@ -109,7 +109,7 @@ impl Message {
         self.control.header.cmsg_len = (offset_of!(Control, fds) + rights) as _;
         let len = self.nr_ops * size_of::<Entry>();
         let mut payload = libc::iovec { iov_base: self.entries.as_mut_ptr().cast(), iov_len: len };
-        let control_len = self.control.header.cmsg_len as usize;
+        let control_len = self.control.header.cmsg_len;
         let header = self.header(&mut payload, control_len);
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: the header points to memory that lives through the call.
@@ -137,7 +137,7 @@ impl Message {
                 self.nr_ops = n / size_of::<Entry>();
                 let got = header.msg_controllen as usize;
                 if got >= offset_of!(Control, fds) {
-                    let rights = self.control.header.cmsg_len as usize - offset_of!(Control, fds);
+                    let rights = self.control.header.cmsg_len - offset_of!(Control, fds);
                     self.nr_fds = rights / size_of::<c_int>();
                 }
                 self.truncated = header.msg_flags & libc::MSG_CTRUNC != 0;

@@ -13,7 +13,7 @@ mod ring;
 mod service;
 mod slots;
 
-use super::op::{Op, OpList, OpPtr};
+use super::op::{OpList, OpPtr};
 use super::{Cancelled, Complete, Engine};
 use crate::errno::Errno;
 use crate::{eventfd, fork, sys};

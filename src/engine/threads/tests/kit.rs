@@ -1,7 +1,7 @@
 //! Requests, files and processes for the tests.
 
-use super::super::Threads;
 use crate::engine::op::{FileTraits, IoVecs, Kind, Op, OpArgs, OpList, OpPtr};
+use crate::engine::threads::Threads;
 use crate::engine::{Cancelled, Engine};
 use crate::errno::Errno;
 use crate::sys;
