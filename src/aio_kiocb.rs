@@ -230,28 +230,31 @@ impl Batch {
 
     #[cold]
     fn flush_some(&mut self, mm: &'static Mm) {
-        let _signals = SignalsBlocked::new();
-        while !self.list.is_empty() {
-            let mut pinned = OpList::new();
-            let why = match mm.engine {
-                // SAFETY: the operations in the list are ours and filled in.
-                Some(engine) => unsafe { engine.pin(&mut self.list, &mut pinned) },
-                None => Err(Errno::ENOSYS),
-            };
-            while let Some(op) = pinned.pop() {
-                pass_gate(mm, op);
-            }
-            if let Some(engine) = mm.engine {
-                engine.kick();
-            }
-            if let Err(e) = why
-                && let Some(op) = self.list.pop()
-            {
-                log::debug!("a file could not be pinned ({e:?}): done inside io_submit");
+        while let Err(why) = self.hand_over(mm) {
+            log::debug!("a file could not be pinned ({why}): done inside io_submit");
+            if let Some(op) = self.list.pop() {
                 // SAFETY: ours, not pinned, hence not started.
                 unsafe { run_here::run_here(op, complete_unpinned) };
             }
         }
+    }
+
+    /// # Errors
+    /// Why the first request that is left could not be pinned.
+    fn hand_over(&mut self, mm: &'static Mm) -> Result<(), Errno> {
+        if self.list.is_empty() {
+            return Ok(());
+        }
+        let engine = mm.engine.ok_or(Errno::ENOSYS)?;
+        let _signals = SignalsBlocked::new();
+        let mut pinned = OpList::new();
+        // SAFETY: the operations in the list are ours and filled in.
+        let result = unsafe { engine.pin(&mut self.list, &mut pinned) };
+        while let Some(op) = pinned.pop() {
+            pass_gate(mm, op);
+        }
+        engine.kick();
+        result
     }
 }
 
@@ -287,6 +290,7 @@ pub unsafe fn complete_pinned(op: OpPtr, res: i64) {
 /// # Safety
 /// As for `complete_pinned`.
 unsafe fn complete_unpinned(op: OpPtr, res: i64) {
+    let _signals = SignalsBlocked::new();
     // SAFETY: the operation is not used otherwise.
     let resfd = unsafe { op.as_ref().args() }.resfd;
     // SAFETY: passed on.

@@ -14,6 +14,7 @@ impl Errno {
     pub const ENOMEM: Self = Self(libc::ENOMEM);
     pub const EFAULT: Self = Self(libc::EFAULT);
     pub const EINVAL: Self = Self(libc::EINVAL);
+    pub const EFBIG: Self = Self(libc::EFBIG);
     pub const EMFILE: Self = Self(libc::EMFILE);
     pub const ENOSYS: Self = Self(libc::ENOSYS);
     pub const EOPNOTSUPP: Self = Self(libc::EOPNOTSUPP);

@@ -1,5 +1,5 @@
-//! What io_submit expects before it asks: guesses about descriptors, and whether
-//! inline writes are quick at present. Wrong ones cost time, nothing else.
+//! What io_submit expects of a descriptor before it asks. A wrong guess costs
+//! time, nothing else.
 
 use crate::sys;
 use std::ffi::c_int;
@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 const FDS: usize = 4096;
 /// After that many uses a guess is checked against the file.
-const GUESS_USES: u32 = 64;
+const GUESS_USES: u32 = 120;
+/// The descriptor's flags are looked at in the first uses, and now and again.
+const EVERY_TIME: u32 = 8;
 
 /// Descriptor numbers that named a buffered regular file when last looked at.
-/// With the descriptor's flags of then, which are compared at each use: a number
-/// that names an O_DIRECT file now would wait for the device. An entry is the
+/// With the descriptor's flags of then, which are compared: a number that names
+/// an O_DIRECT file now would wait for the device. An entry is the
 /// flags << 7 | how often it was used, + 1; 0: nothing known.
 pub struct FdCache([AtomicU32; FDS]);
 
@@ -25,7 +27,9 @@ impl FdCache {
     pub fn is_buffered_file(&self, fd: c_int) -> bool {
         let Some(slot) = self.slot(fd) else { return false };
         let e = slot.load(Relaxed);
-        if e == 0 || e & 127 >= GUESS_USES || sys::getfl(fd) != Ok((e >> 7) as c_int) {
+        let uses = e & 127;
+        let look = uses <= EVERY_TIME || uses.is_multiple_of(EVERY_TIME);
+        if e == 0 || uses >= GUESS_USES || look && sys::getfl(fd) != Ok((e >> 7) as c_int) {
             return false;
         }
         slot.store(e + 1, Relaxed);
@@ -43,33 +47,4 @@ impl FdCache {
             slot.store(0, Relaxed);
         }
     }
-}
-
-/// An inline write that took longer than this has waited for something...
-const SLOW_WRITE_NS: i64 = 1_000_000;
-/// ...and so many of those that follow are deferred.
-const DEFER_AFTER_SLOW: u32 = 64;
-
-/// How many writes are still to be deferred after a slow one.
-#[derive(Default)]
-pub struct WritePolicy(AtomicU32);
-
-impl WritePolicy {
-    /// True when the write that asks is to be deferred.
-    pub fn defer_this(&self) -> bool {
-        self.0.load(Relaxed) != 0
-            && self.0.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).is_ok()
-    }
-}
-
-/// Runs an inline write and learns from the time it took.
-#[inline]
-pub fn timed<T>(policy: &WritePolicy, write: impl FnOnce() -> T) -> T {
-    let start = sys::monotonic_now();
-    let r = write();
-    let end = sys::monotonic_now();
-    if sys::ns_between(start, end) > SLOW_WRITE_NS {
-        policy.0.store(DEFER_AFTER_SLOW, Relaxed);
-    }
-    r
 }

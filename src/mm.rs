@@ -6,7 +6,7 @@ use crate::config::{Config, MaxNr};
 use crate::engine::{self, Complete, Engine};
 use crate::errno::Errno;
 use crate::fork::ForkCell;
-use crate::guess::{FdCache, WritePolicy};
+use crate::guess::FdCache;
 use crate::ioctx_table::IoctxTable;
 use crate::kioctx::{Kioctx, KioctxRef};
 use crate::order::OrderTable;
@@ -29,7 +29,6 @@ pub struct Mm {
     pub config: Config,
     pub order: OrderTable,
     pub fds: FdCache,
-    pub writes: WritePolicy,
     pub engine: Option<&'static dyn Engine>,
 }
 

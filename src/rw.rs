@@ -6,14 +6,15 @@ use crate::config::SubmitMode;
 use crate::engine::op::{IoVecs, Timeout};
 use crate::errno::Errno;
 use crate::file::{File, FileType};
-use crate::guess::timed;
 use crate::mm::Mm;
 use crate::order::Class;
 use crate::sys;
 
-/// A buffered write up to this size is made inside io_submit, unless such writes
-/// were seen to block: it is a copy into the page cache.
+/// A buffered write up to this size is made inside io_submit: a copy into the page
+/// cache, which waits only when the kernel slows down all writers.
 pub const INLINE_WRITE_MAX: u64 = 65536;
+/// How long such a write waits for a deferred one on its file: some milliseconds.
+const PREDECESSOR_NAPS: u32 = 20;
 
 /// A read or write on its way through io_submit.
 pub struct Transfer {
@@ -59,14 +60,9 @@ impl Transfer {
         Outcome::Done(if self.done > 0 { self.done as i64 } else { e.neg() })
     }
 
-    fn run_to_end(&mut self, mm: &Mm, file: &File) -> Outcome {
+    fn run_to_end(&mut self, file: &File) -> Outcome {
         let flags = self.rw_flags;
-        let r = if self.write {
-            timed(&mm.writes, || self.run(file, flags))
-        } else {
-            self.run(file, flags)
-        };
-        match r {
+        match self.run(file, flags) {
             Ok(n) => Outcome::Done((self.done + n as u64) as i64),
             Err(e) => self.result(e),
         }
@@ -88,13 +84,16 @@ pub fn attempt(mm: &'static Mm, file: &File, t: &mut Transfer) -> Outcome {
         return Outcome::Defer(append.then_some(class));
     }
     if direct || mm.config.submit == SubmitMode::Kernel {
-        return t.run_to_end(mm, file);
+        return t.run_to_end(file);
     }
-    if in_the_way(mm, file, class, t.write) {
+    // A small write would be done at once but for its predecessor; behind it in
+    // the queue, every write of a busy file would have a predecessor for ever.
+    let patience = if t.write && t.iov.total <= INLINE_WRITE_MAX { PREDECESSOR_NAPS } else { 0 };
+    if in_the_way(mm, file, class, t.write) && !cleared(mm, file, class, t.write, patience) {
         return Outcome::Defer(Some(class));
     }
     if t.rw_flags & RWF_NOWAIT != 0 {
-        return t.run_to_end(mm, file);
+        return t.run_to_end(file);
     }
     if t.write { attempt_write(mm, file, t) } else { attempt_read(mm, file, t) }
 }
@@ -107,6 +106,14 @@ fn in_the_way(mm: &Mm, file: &File, class: Class, write: bool) -> bool {
         })
 }
 
+/// Waits a little for the operations in the way to end.
+fn cleared(mm: &Mm, file: &File, class: Class, write: bool, naps: u32) -> bool {
+    (0..naps).any(|_| {
+        sys::nap();
+        !in_the_way(mm, file, class, write)
+    })
+}
+
 fn attempt_read(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
     loop {
         let flags = t.rw_flags | RWF_NOWAIT;
@@ -114,7 +121,7 @@ fn attempt_read(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
             Ok(0) => return Outcome::Done(t.done as i64),
             Ok(n) => t.advance(n),
             Err(Errno::EAGAIN) => return Outcome::Defer(Some(Class::Shared)),
-            Err(Errno::EOPNOTSUPP) if file.in_memory() => return t.run_to_end(mm, file),
+            Err(Errno::EOPNOTSUPP) if file.in_memory() => return t.run_to_end(file),
             Err(Errno::EOPNOTSUPP) => return Outcome::Defer(Some(Class::Shared)),
             Err(e) => return t.result(e),
         }
@@ -131,10 +138,13 @@ fn attempt_write(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
     let sync = file.flags & (libc::O_SYNC | libc::O_DSYNC) != 0
         || t.rw_flags & (RWF_SYNC | RWF_DSYNC) != 0;
     let small = t.iov.total <= INLINE_WRITE_MAX;
-    if (sync || !small || mm.writes.defer_this()) && !limited_by_rlimit(t) {
+    if (sync || !small) && !limited_by_rlimit(t) {
         return Outcome::Defer(Some(Class::Exclusive));
     }
-    t.run_to_end(mm, file)
+    if file.kind == FileType::Regular && small && !sync {
+        mm.fds.learn_buffered_file(file.fd, file.flags);
+    }
+    t.run_to_end(file)
 }
 
 /// SIGXFSZ has to hit the thread that calls io_submit.
@@ -166,7 +176,7 @@ fn attempt_stream(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
         Err(Errno::EOPNOTSUPP) => {
             let event = if t.write { libc::POLLOUT } else { libc::POLLIN };
             if file.nonblock() || sys::poll_now(file.fd, event).is_ok_and(|r| r != 0) {
-                t.run_to_end(mm, file)
+                t.run_to_end(file)
             } else {
                 Outcome::Defer(order)
             }

@@ -2,6 +2,7 @@
 //! handlers and in a forked child.
 
 use crate::errno::Errno;
+use once_cell::race::OnceBool;
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::atomic::AtomicU32;
 pub use syscalls::Sysno;
@@ -100,7 +101,7 @@ pub fn fstat(fd: c_int) -> Result<libc::stat, Errno> {
     let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: the kernel fills the structure; all zeroes is a valid one.
     unsafe {
-        sys!(newfstatat, fd, c"".as_ptr(), st.as_mut_ptr(), libc::AT_EMPTY_PATH)?;
+        sys!(fstat, fd, st.as_mut_ptr())?;
         Ok(st.assume_init())
     }
 }
@@ -295,11 +296,13 @@ pub fn rlimit_fsize() -> Option<u64> {
 
 /// RWF_NOAPPEND came with Linux 6.9.
 pub fn has_rwf_noappend() -> bool {
-    kernel_version() >= (6, 9)
+    // Lock-free, so that a signal handler can come by.
+    static ANSWER: OnceBool = OnceBool::new();
+    ANSWER.get_or_init(|| kernel_version() >= (6, 9))
 }
 
 /// Major and minor number of the running kernel.
-pub fn kernel_version() -> (u32, u32) {
+fn kernel_version() -> (u32, u32) {
     let mut name = std::mem::MaybeUninit::<libc::utsname>::zeroed();
     // SAFETY: the kernel fills the structure; zeroes are a valid one.
     let name = unsafe {

@@ -82,24 +82,33 @@ pub trait Engine: Sync {
 /// The engine for this process, by the settings and by what is allowed here.
 /// None: neither can be had; io_submit then does everything itself.
 pub fn choose(config: &Config, complete: Complete) -> Option<&'static dyn Engine> {
+    let mut why = "as set by AIO_RS_ENGINE";
+    let mut refused = None;
     if config.engine != EngineChoice::Threads {
         match uring::Uring::start(complete) {
             Ok(engine) => {
-                log::info!("engine: uring");
+                log::info!(
+                    "engine: uring ({})",
+                    if config.engine == EngineChoice::Auto { "the first choice" } else { why }
+                );
                 return Some(engine);
             }
-            Err(e) => log::info!("engine uring is refused: {e}"),
+            Err(e) => refused = Some(e),
         }
+    }
+    if let Some(e) = refused {
+        log::info!("io_uring is refused here: {e}");
+        why = "io_uring is refused";
     }
     if config.engine != EngineChoice::Uring {
         match threads::Threads::start(complete, config.max_workers) {
             Ok(engine) => {
-                log::info!("engine: threads");
+                log::info!("engine: threads ({why})");
                 return Some(engine);
             }
-            Err(e) => log::info!("engine threads is refused: {e}"),
+            Err(e) => log::info!("threads are refused here: {e}"),
         }
     }
-    log::warn!("no engine: all I/O is done inside io_submit");
+    log::warn!("engine: none; all I/O is done inside io_submit");
     None
 }

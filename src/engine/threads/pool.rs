@@ -50,13 +50,6 @@ pub(super) struct State {
 // SAFETY: the pointers are reached only under the mutex that the state lies in.
 unsafe impl Send for State {}
 
-/// What the lock's holder found out has to be done once the lock is dropped.
-enum Help {
-    None,
-    Wake,
-    Spawn,
-}
-
 impl Pool {
     pub(super) fn new(max_running: u32) -> Self {
         let state = State {
@@ -95,45 +88,44 @@ impl Threads {
 
     pub(super) fn wake_one_if_needed(&self) {
         let mut s = self.pool.lock();
-        let help = self.help_wanted(&mut s);
+        let wake = self.may_wake(&mut s);
         drop(s);
-        if matches!(help, Help::Wake) {
+        if wake {
             sys::futex_wake(&self.pool.tokens, 1);
         }
     }
 
-    /// Decides whether another worker has to look for work.
-    fn help_wanted(&self, s: &mut State) -> Help {
-        let looking = s.total - s.running - s.sleeping;
-        if looking < self.pool.max_looking && s.sleeping > 0 && self.has_work(s) {
+    /// True when a sleeper was given a token: it has to be woken, without the lock.
+    fn may_wake(&self, s: &mut State) -> bool {
+        let needed = s.sleeping > 0 && s.looking() < self.pool.max_looking && self.has_work(s);
+        if needed {
             s.sleeping -= 1;
             s.fewest_sleeping = s.fewest_sleeping.min(s.sleeping);
-            // Release: pairs with the sleeper's acquire.
+            // Release: pairs with the acquire in `take_token`.
             self.pool.tokens.fetch_add(1, Release);
-            return Help::Wake;
         }
-        // Somebody must be left to receive.
-        let alone = looking == 0 && s.sleeping == 0 && s.total <= self.pool.max_running;
-        if alone && seconds() >= s.spawn_after {
-            s.total += 1;
-            return Help::Spawn;
-        }
-        Help::None
+        needed
     }
 
-    fn give_help(&self, help: Help) {
-        match help {
-            Help::None => {}
-            Help::Wake => sys::futex_wake(&self.pool.tokens, 1),
-            Help::Spawn => {
-                // SAFETY: the thread's argument lives for ever. The new thread has
-                // this one's descriptor table.
-                if unsafe { worker::spawn(main, self.as_arg()) }.is_err() {
-                    let mut s = self.pool.lock();
-                    s.total -= 1;
-                    s.spawn_after = seconds() + 1;
-                }
-            }
+    /// A worker is about to be busy: somebody else must be left to receive, and
+    /// another one is needed if there is more to do.
+    fn leave_to_others(&self, mut s: MutexGuard<'_, State>) {
+        let wake = self.may_wake(&mut s);
+        let nobody = s.looking() == 0 && s.sleeping == 0;
+        let spawn = nobody && s.total <= self.pool.max_running && seconds() >= s.spawn_after;
+        if spawn {
+            s.total += 1;
+        }
+        drop(s);
+        if wake {
+            sys::futex_wake(&self.pool.tokens, 1);
+        }
+        // SAFETY: the thread's argument lives for ever. The new thread has this
+        // one's descriptor table.
+        if spawn && unsafe { worker::spawn(main, self.as_arg()) }.is_err() {
+            let mut s = self.pool.lock();
+            s.total -= 1;
+            s.spawn_after = seconds() + 1;
         }
     }
 
@@ -148,9 +140,7 @@ impl Threads {
                 && let Some(op) = s.pop()
             {
                 s.running += 1;
-                let help = self.help_wanted(&mut s);
-                drop(s);
-                self.give_help(help);
+                self.leave_to_others(s);
                 self.run_and_complete(op, &mut ioprio);
             } else if self.inbox.has_mail() {
                 drop(s);
@@ -223,6 +213,10 @@ impl Pool {
 }
 
 impl State {
+    fn looking(&self) -> u32 {
+        self.total - self.running - self.sleeping
+    }
+
     /// Appends an operation that is received and started.
     pub(super) fn push(&mut self, op: OpPtr) {
         // SAFETY: nobody else has it in this state; the queue's links are under

@@ -2,6 +2,7 @@
 
 use super::{FRUITLESS, RUNNING, Threads};
 use crate::abi::RWF_NOWAIT;
+use crate::engine::blocking;
 use crate::engine::op::{Kind, Op, OpArgs, OpPtr};
 use crate::errno::Errno;
 use crate::sys;
@@ -39,16 +40,11 @@ impl Threads {
             Kind::Read | Kind::Write if !args.traits.seekable => unsafe {
                 self.run_stream(op, true)
             },
-            kind => {
+            _ => {
                 o.state.fetch_or(RUNNING, Relaxed);
                 set_ioprio(args.ioprio, ioprio);
-                Some(match kind {
-                    Kind::Fsync { data_only } => {
-                        sys::fsync(fd, data_only).map_or_else(Errno::neg, |()| 0)
-                    }
-                    // SAFETY: the buffers are the request's.
-                    _ => unsafe { transfer(fd, args) },
-                })
+                // SAFETY: passed on.
+                Some(unsafe { blocking::run(fd, args) })
             }
         }
     }
@@ -109,25 +105,6 @@ impl Threads {
     }
 }
 
-/// A transfer of a seekable file: full, up to the end of the file or an error.
-///
-/// # Safety
-/// As `sys::rwv2`.
-unsafe fn transfer(fd: c_int, args: &mut OpArgs) -> i64 {
-    loop {
-        // SAFETY: passed on.
-        match unsafe { call(fd, args, args.rw_flags) } {
-            Ok(n) => {
-                if note(args, n) || n == 0 {
-                    return args.done as i64;
-                }
-            }
-            Err(Errno::EINTR) => {}
-            Err(e) => return failed(args, e),
-        }
-    }
-}
-
 /// # Safety
 /// As `sys::rwv2`.
 unsafe fn call(fd: c_int, args: &mut OpArgs, flags: u32) -> Result<usize, Errno> {
@@ -136,17 +113,6 @@ unsafe fn call(fd: c_int, args: &mut OpArgs, flags: u32) -> Result<usize, Errno>
     unsafe {
         sys::rwv2(args.kind == Kind::Write, fd, args.iov.as_mut_ptr(), count, args.pos, flags)
     }
-}
-
-/// Notes what was transferred; true when nothing is left.
-fn note(args: &mut OpArgs, n: usize) -> bool {
-    args.done += n as u64;
-    let all = n as u64 >= args.iov.total;
-    args.iov.advance(n as u64);
-    if args.pos >= 0 {
-        args.pos += n as i64;
-    }
-    all
 }
 
 /// What was transferred before an error counts.
@@ -180,9 +146,9 @@ unsafe fn attempt(fd: c_int, args: &mut OpArgs) -> Attempt {
         }
         match r {
             Ok(n) => {
-                let all = note(args, n);
+                args.advance(n as u64);
                 // Reads take what is there, writes go on while one is patient.
-                if all || n == 0 || !write || !patient {
+                if args.iov.total == 0 || n == 0 || !write || !patient {
                     return Attempt::Done(args.done as i64);
                 }
             }
@@ -237,8 +203,8 @@ unsafe fn blocking_step(fd: c_int, args: &mut OpArgs) -> Option<i64> {
     };
     match r {
         Ok(n) => {
-            let all = note(args, n);
-            (all || !write).then_some(args.done as i64)
+            args.advance(n as u64);
+            (args.iov.total == 0 || n == 0 || !write).then_some(args.done as i64)
         }
         Err(Errno::EINTR) => None,
         Err(e) => Some(failed(args, e)),

@@ -1,0 +1,175 @@
+//! One loop for all sides. A side is a queue of requests: libaio's calls, in
+//! either library; io_uring; or the plain system call.
+
+use crate::job::{Job, Op};
+use crate::library::{self, Aio, Context, Event, Iocb};
+use crate::memory;
+use crate::wait::Wait;
+use std::time::{Duration, Instant};
+
+pub trait Queue: Send {
+    /// Gets the request of a slot ready.
+    fn prepare(&mut self, slot: usize, offset: u64);
+    /// Submits what is ready.
+    fn submit(&mut self);
+    /// Waits for one event or more; adds the slots to `done`.
+    fn reap(&mut self, done: &mut Vec<usize>);
+}
+
+/// Keeps all slots busy for `time`. Gives the number of requests done.
+pub fn drive(queue: &mut dyn Queue, job: &Job, time: Duration) -> u64 {
+    let mut offsets = job.offsets();
+    let mut done: Vec<usize> = (0..job.depth).collect();
+    let mut ops = 0;
+    let rounds = (64 / job.depth).max(1);
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        for _ in 0..rounds {
+            for &slot in &done {
+                queue.prepare(slot, offsets.next());
+            }
+            queue.submit();
+            done.clear();
+            queue.reap(&mut done);
+            ops += done.len() as u64;
+        }
+    }
+    let mut flying = job.depth - done.len();
+    while flying > 0 {
+        done.clear();
+        queue.reap(&mut done);
+        flying -= done.len();
+        ops += done.len() as u64;
+    }
+    ops
+}
+
+/// Every slot once, and the data compared.
+pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) {
+    let mut offsets = job.offsets();
+    let at: Vec<u64> = (0..job.depth).map(|_| offsets.next()).collect();
+    let seed = if job.op == Op::Read { 0 } else { seed };
+    for (slot, &offset) in at.iter().enumerate() {
+        memory::fill(slot_bytes(job, slot), offset, if job.op == Op::Read { 99 } else { seed });
+        queue.prepare(slot, offset);
+    }
+    queue.submit();
+    let mut done = Vec::new();
+    while done.len() < job.depth {
+        queue.reap(&mut done);
+    }
+    for (slot, &offset) in at.iter().enumerate() {
+        let bytes = slot_bytes(job, slot);
+        if job.op == Op::Write {
+            bytes.fill(0);
+            read_at(job, bytes, offset);
+        }
+        assert!(memory::is_filled(bytes, offset, seed), "wrong data at {offset}");
+    }
+}
+
+fn slot_bytes(job: &Job, slot: usize) -> &mut [u8] {
+    // SAFETY: no request is in flight, and the caller looks at one slot at a time.
+    unsafe { std::slice::from_raw_parts_mut(job.buffer(slot), job.size) }
+}
+
+fn read_at(job: &Job, bytes: &mut [u8], offset: u64) {
+    // SAFETY: the slot's buffer.
+    let n = unsafe { libc::pread(job.fd(), bytes.as_mut_ptr().cast(), bytes.len(), offset as i64) };
+    assert_eq!(n, bytes.len() as isize, "pread");
+}
+
+/// libaio's calls.
+pub struct Libaio<'a> {
+    job: &'a Job,
+    context: Context,
+    iocbs: Vec<Iocb>,
+    batch: Vec<*mut Iocb>,
+    events: Vec<Event>,
+    wait: Wait,
+}
+
+// SAFETY: the pointers of `batch` are to `iocbs`, which moves with it.
+unsafe impl Send for Libaio<'_> {}
+
+impl<'a> Libaio<'a> {
+    pub fn new(aio: &'static Aio, job: &'a Job, wait: Wait) -> Self {
+        let context = Context::new(aio, job.depth.max(128))
+            .unwrap_or_else(|e| panic!("io_setup: {}", std::io::Error::from_raw_os_error(-e)));
+        let mut iocbs: Vec<Iocb> = (0..job.depth).map(|slot| job.iocb(slot)).collect();
+        if let Some(fd) = wait.eventfd() {
+            for iocb in &mut iocbs {
+                iocb.flags = library::RESFD;
+                iocb.resfd = fd;
+            }
+        }
+        let events = vec![Event::default(); job.depth];
+        Self { job, context, iocbs, batch: Vec::with_capacity(job.depth), events, wait }
+    }
+}
+
+impl Queue for Libaio<'_> {
+    #[inline]
+    fn prepare(&mut self, slot: usize, offset: u64) {
+        self.iocbs[slot].offset = offset as i64;
+        self.batch.push(&raw mut self.iocbs[slot]);
+    }
+
+    #[inline]
+    fn submit(&mut self) {
+        // SAFETY: `drive` and `verify` wait for all; buffers belong to the job.
+        unsafe { self.context.submit_all(&mut self.batch) };
+        self.batch.clear();
+    }
+
+    #[inline]
+    fn reap(&mut self, done: &mut Vec<usize>) {
+        let n = self.wait.events(&self.context, &mut self.events);
+        for event in &self.events[..n] {
+            assert_eq!(event.res, self.job.size as i64, "result of a request");
+            done.push(event.data as usize);
+        }
+    }
+}
+
+/// One system call a request.
+pub struct Plain<'a> {
+    job: &'a Job,
+    ready: Vec<(usize, u64)>,
+}
+
+impl<'a> Plain<'a> {
+    pub fn new(job: &'a Job) -> Self {
+        Self { job, ready: Vec::with_capacity(job.depth) }
+    }
+}
+
+impl Queue for Plain<'_> {
+    #[inline]
+    fn prepare(&mut self, slot: usize, offset: u64) {
+        self.ready.push((slot, offset));
+    }
+
+    fn submit(&mut self) {}
+
+    #[inline]
+    fn reap(&mut self, done: &mut Vec<usize>) {
+        let Job { op, size, vecs, .. } = *self.job;
+        let fd = self.job.fd();
+        for (slot, offset) in self.ready.drain(..) {
+            let offset = offset as i64;
+            // SAFETY: the slot's own buffer and vectors.
+            let n = unsafe {
+                let buffer = self.job.buffer(slot).cast();
+                match (op, vecs) {
+                    (Op::Read, 0) => libc::pread(fd, buffer, size, offset),
+                    (Op::Write, 0) => libc::pwrite(fd, buffer, size, offset),
+                    (Op::Read, n) => libc::preadv(fd, self.job.iovec(slot), n as i32, offset),
+                    (Op::Write, n) => libc::pwritev(fd, self.job.iovec(slot), n as i32, offset),
+                }
+            };
+            assert_eq!(n, size as isize, "result of a plain call");
+            done.push(slot);
+        }
+    }
+}
