@@ -1,5 +1,6 @@
 /* IOCB_FLAG_RESFD near the end of the counter: a completion never blocks, and
- * every event is delivered.
+ * every event is delivered. The kernel's own signal reaches ...ff, which a
+ * write cannot: aio-rs stops at ...fe.
  */
 #include "wait_util.h"
 
@@ -39,15 +40,15 @@ static void overflow(const char *how, int flags)
 	expect("11/8", label, ready(), POLLIN);
 	complete();
 	snprintf(label, sizeof label, "%s, one more, ...ff: poll", how);
-	expect("11/8", label, ready(), POLLIN | POLLERR);
+	expect_differs("11/8", label, ready(), POLLIN | POLLERR, POLLIN);
 	for (int i = 0; i < 3; i++)
 		complete();
 	snprintf(label, sizeof label, "%s, three more: poll", how);
-	expect("11/8", label, ready(), POLLIN | POLLERR);
+	expect_differs("11/8", label, ready(), POLLIN | POLLERR, POLLIN);
 	snprintf(label, sizeof label, "%s, all events are delivered", how);
 	expect("11/8", label, reap_all(ctx, 5, ev, 5000), 5);
 	snprintf(label, sizeof label, "%s, read gives ...ff", how);
-	expect_true("11/8", label, read(fd, &n, 8) == 8 && n == ~0UL);
+	expect_differs("11/8", label, read(fd, &n, 8) == 8 ? (long)n : -9999, -1, -2);
 	complete();
 	snprintf(label, sizeof label, "%s, and counts from 0 again", how);
 	expect("11/8", label, efd_wait(fd, 1), 1);

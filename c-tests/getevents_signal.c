@@ -106,10 +106,9 @@ static void handler_both(int sig)
 	handler_submits(sig);
 	in_handler += 10 * io_getevents(ctx, 1, 4, handler_ev, &zero_ts);
 }
+static struct waiter w;
 static int with_handler(void (*handler)(int), long min)
 {
-	struct waiter w;
-
 	in_handler = -9999;
 	on_signal(SIGUSR1, handler, SA_RESTART);
 	waiter_start(&w, ctx, min, 4, 20000);
@@ -117,14 +116,27 @@ static int with_handler(void (*handler)(int), long min)
 	return waiter_end(&w);
 }
 
+/* The kernel ends the wait and leaves the handler's event in the ring. aio-rs
+ * gives that event to the wait if it is there by then. */
+static void submitting(void)
+{
+	int got = with_handler(handler_submits, 1), left;
+
+	expect("5/27", "the handler's io_submit", in_handler, 1);
+	expect_may_differ("5/27", "handler submits a read: the wait ends", got, -EINTR, 1);
+	left = ring_wait(ctx, got != 1);
+	expect_true("5/27", "its event is in the ring, unless it was the answer", left);
+	if (got == 1)
+		fill(ctx, 1, 77);
+	expect_true("5/27", "it is the handler's", got == -EINTR || in_order(w.own, 1, 77));
+}
+
 static void handlers(void)
 {
 	MUST(submit_reads(ctx, 1, 1) == 1); /* opens its file before a handler does */
 	MUST(reap(ctx, 1, 1, ev, 5000) == 1);
 
-	expect("5/27", "handler submits a read: the wait still ends", with_handler(handler_submits, 1), -EINTR);
-	expect("5/27", "the handler's io_submit", in_handler, 1);
-	expect_true("5/27", "its event is in the ring", ring_wait(ctx, 1));
+	submitting();
 	expect("5/28", "handler reaps one, min 4", with_handler(handler_reaps, 4), 1);
 	expect("5/28", "the waiter had taken it before: handler's io_getevents", in_handler, 0);
 	expect("5/28", "handler reaps, empty ring", with_handler(handler_reaps, 1), -EINTR);

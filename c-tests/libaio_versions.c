@@ -48,7 +48,8 @@ int main(void)
 		}
 		snprintf(label, sizeof label, "dlsym %s is %s", name, version[symbols[i].newest]);
 		expect_true("13/3", label, plain && plain == at(name, version[symbols[i].newest]));
-		if (symbols[i].in[0] && symbols[i].in[1]) {
+		/* io_queue_wait's versions do the same: a linker may make them one */
+		if (symbols[i].in[0] && symbols[i].in[1] && strcmp(name, "io_queue_wait")) {
 			snprintf(label, sizeof label, "%s: the versions differ", name);
 			expect_true("13/3", label, at(name, version[0]) != at(name, version[1]));
 		}
@@ -61,6 +62,8 @@ int main(void)
 	expect_true("13/3", ".symver io_cancel@LIBAIO_0.4", (void *)cancel_v04 == at("io_cancel", version[1]));
 	expect_true("13/3", ".symver io_queue_wait@LIBAIO_0.1", (void *)queue_wait_v01 == at("io_queue_wait", version[0]));
 	expect_true("13/3", ".symver io_queue_wait@LIBAIO_0.4", (void *)queue_wait_v04 == at("io_queue_wait", version[1]));
+	expect("13/3", "io_queue_wait@LIBAIO_0.1 answers", queue_wait_v01(NULL, NULL), -EINVAL);
+	expect("13/3", "io_queue_wait@LIBAIO_0.4 answers", queue_wait_v04(NULL, NULL), -EINVAL);
 	expect_true("13/3", "linked io_getevents is 0.4", (void *)io_getevents == at("io_getevents", version[1]));
 	expect_true("13/3", "linked io_cancel is 0.4", (void *)io_cancel == at("io_cancel", version[1]));
 

@@ -20,7 +20,9 @@ pub struct Submit<'a> {
     pub mm: &'static Mm,
     pub ctx: &'a Kioctx,
     pub batch: Batch,
-    /// The eventfd that this call has looked at already.
+    /// The file and the eventfd that this call has looked at already: within
+    /// one call a number means one file.
+    file: Option<File>,
     resfd_checked: Option<c_int>,
 }
 
@@ -39,7 +41,7 @@ struct Origin {
 /// is returned instead.
 pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<i64, Errno> {
     let nr = nr.min(i64::from(ctx.ring.nr_events));
-    let mut s = Submit { mm, ctx, batch: Batch::new(), resfd_checked: None };
+    let mut s = Submit { mm, ctx, batch: Batch::new(), file: None, resfd_checked: None };
     let mut accepted = 0;
     let mut refused = None;
     while accepted < nr {
@@ -84,7 +86,11 @@ impl Submit<'_> {
         if self.rw_at_once(iocb, origin) {
             return Ok(());
         }
-        let file = File::get(iocb.fildes)?;
+        let file = match self.file {
+            Some(file) if file.fd == iocb.fildes => file,
+            _ => File::get(iocb.fildes)?,
+        };
+        self.file = Some(file);
         if iocb.flags & IOCB_FLAG_RESFD != 0 {
             if self.resfd_checked != Some(iocb.resfd) {
                 eventfd::check(iocb.resfd)?;

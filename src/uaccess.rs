@@ -57,24 +57,22 @@ fn page_ok(page: u64, write: bool) -> bool {
 #[inline(never)]
 fn probe_page(slot: &AtomicU64, e: u64, page: u64, write: bool) -> bool {
     let addr = (page << PAGE_SHIFT) as usize;
-    let good = if write { sys::probe_write(addr) } else { sys::probe_read(addr) };
     let known = e >> 16 == page;
+    // A page that is used for writing is probed for that, whatever it is now
+    // wanted for: readable follows from it.
+    let was_writable = known && e & WRITABLE != 0;
+    let writable = (write || was_writable) && sys::probe_write(addr);
+    let good = writable || !write && sys::probe_read(addr);
     if !good {
         if known {
             slot.store(0, Relaxed);
         }
         return false;
     }
-    // A page used for writing is probed for writing: readable follows from it.
-    let was_writable = known && e & WRITABLE != 0;
-    let score = if known && was_writable == write { (e & SCORE_MASK) / SCORE } else { 0 };
-    if known && was_writable && !write {
-        // A read of a page that is trusted for writing keeps that trust.
-        slot.store(e & !USES_MASK, Relaxed);
-        return true;
-    }
-    let score = (score + 1).min(TRUST_AFTER);
-    slot.store((page << 16) | if write { WRITABLE } else { 0 } | (score * SCORE), Relaxed);
+    let same = known && was_writable == writable;
+    let score = if same { (e & SCORE_MASK) / SCORE + 1 } else { 1 };
+    let flag = if writable { WRITABLE } else { 0 };
+    slot.store((page << 16) | flag | (score.min(TRUST_AFTER) * SCORE), Relaxed);
     true
 }
 

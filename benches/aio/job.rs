@@ -82,7 +82,11 @@ impl Job {
 
     /// Random whole blocks of the span, the same for all sides.
     pub fn offsets(&self) -> Offsets {
-        Offsets { state: 0x9e37_79b9_7f4a_7c15, blocks: self.span / self.size as u64, size: self.size }
+        Offsets {
+            state: 0x9e37_79b9_7f4a_7c15,
+            blocks: self.span / self.size as u64,
+            size: self.size,
+        }
     }
 }
 

@@ -131,9 +131,7 @@ impl Context {
         let timeout = timeout.map_or(std::ptr::null_mut(), std::ptr::from_mut);
         let room = events.len() as c_long;
         // SAFETY: the array has as much room as it says.
-        unsafe {
-            (self.aio.getevents)(self.id, min as c_long, room, events.as_mut_ptr(), timeout)
-        }
+        unsafe { (self.aio.getevents)(self.id, min as c_long, room, events.as_mut_ptr(), timeout) }
     }
 }
 

@@ -14,8 +14,9 @@ impl Memory {
         let len = len.next_multiple_of(4096);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
         // SAFETY: a new mapping.
-        let start =
-            unsafe { libc::mmap(null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        let start = unsafe {
+            libc::mmap(null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
+        };
         assert_ne!(start, libc::MAP_FAILED, "no memory for {len} bytes");
         Self { start: start.cast(), len }
     }

@@ -38,6 +38,9 @@ impl Wait {
                     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
                     let n = context.getevents(1, &mut events[got..], Some(&mut now));
                     assert!(n >= 0, "io_getevents: {n}");
+                    if n == 0 {
+                        break;
+                    }
                     got += n as usize;
                 }
                 got
@@ -59,7 +62,8 @@ impl Epoll {
     pub fn new() -> Self {
         // SAFETY: new descriptors, owned here.
         unsafe {
-            let eventfd = OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK));
+            let eventfd =
+                OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK));
             let epoll = OwnedFd::from_raw_fd(libc::epoll_create1(libc::EPOLL_CLOEXEC));
             let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
             let r = libc::epoll_ctl(

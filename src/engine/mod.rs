@@ -13,6 +13,7 @@
 //!    gone when `Complete` returns.
 
 pub mod blocking;
+pub mod both;
 pub mod op;
 pub mod threads;
 pub mod uring;
@@ -84,17 +85,23 @@ pub trait Engine: Sync {
 pub fn choose(config: &Config, complete: Complete) -> Option<&'static dyn Engine> {
     let mut why = "as set by AIO_RS_ENGINE";
     let mut refused = None;
-    if config.engine != EngineChoice::Threads {
-        match uring::Uring::start(complete) {
-            Ok(engine) => {
-                log::info!(
-                    "engine: uring ({})",
-                    if config.engine == EngineChoice::Auto { "the first choice" } else { why }
-                );
-                return Some(engine);
-            }
-            Err(e) => refused = Some(e),
+    let uring = match config.engine {
+        EngineChoice::Threads => None,
+        EngineChoice::Uring => {
+            Some(uring::Uring::start(complete).map(|e| e as &'static dyn Engine))
         }
+        EngineChoice::Auto => {
+            Some(both::Both::start(complete, config.max_workers).map(|e| e as &'static dyn Engine))
+        }
+    };
+    match uring {
+        Some(Ok(engine)) => {
+            let auto = config.engine == EngineChoice::Auto;
+            log::info!("engine: uring ({})", if auto { "the first choice" } else { why });
+            return Some(engine);
+        }
+        Some(Err(e)) => refused = Some(e),
+        None => {}
     }
     if let Some(e) = refused {
         log::info!("io_uring is refused here: {e}");

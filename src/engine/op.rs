@@ -162,6 +162,8 @@ pub struct Op {
     pub gates: AtomicU8,
     /// Set before `Engine::start`: not to be run, only completed with -ECANCELED.
     pub abandoned: AtomicBool,
+    /// Which of two engines has it (`engine::both`).
+    pub by_threads: AtomicBool,
 }
 
 // SAFETY: `args` and `order` are handed from thread to thread with the

@@ -98,8 +98,7 @@ impl Threads {
                     return true;
                 }
                 // Another request in the same memory: it goes on.
-                self.pool.lock().push(op);
-                self.wake_one_if_needed();
+                self.queue(op);
                 return false;
             }
             // SAFETY: request memory stays.

@@ -14,7 +14,7 @@ use std::ffi::c_int;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicI32};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32};
 
 const SOCKETS: usize = 4;
 const BUCKETS: usize = 256;
@@ -27,6 +27,8 @@ pub(super) struct Inbox {
     unreceived: AtomicI32,
     /// The table is full: nothing is received until a file is closed.
     held: AtomicBool,
+    /// RLIMIT_NOFILE as the last sender saw it.
+    nofile: AtomicU32,
 }
 
 struct Receiver {
@@ -48,6 +50,7 @@ impl Inbox {
             receiver: Mutex::new(Receiver { sockets, socket_id, index }),
             unreceived: AtomicI32::new(0),
             held: AtomicBool::new(false),
+            nofile: AtomicU32::new(0),
         })
     }
 
@@ -72,6 +75,14 @@ impl Inbox {
         }
         receiver.sockets.sort_unstable_by_key(|&s| s < 0);
         receiver.sockets[SOCKETS - 1] = socket;
+    }
+
+    /// Told by each sender, before it sends.
+    pub(super) fn set_nofile(&self, limit: u32) {
+        if self.nofile.load(Relaxed) != limit {
+            self.nofile.store(limit, Relaxed);
+            self.let_go();
+        }
     }
 
     pub(super) fn sent(&self) {
@@ -106,7 +117,7 @@ impl Threads {
     pub(super) fn receive(&self) -> bool {
         let mut receiver = locked(&self.inbox.receiver);
         let counted = self.inbox.unreceived.load(SeqCst);
-        let limit = Pins::limit();
+        let limit = Pins::limit(self.inbox.nofile.load(Relaxed));
         let mut message = Message::new();
         for i in 0..SOCKETS {
             let socket = receiver.sockets[i];

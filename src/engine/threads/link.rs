@@ -18,6 +18,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
 
 const SOCKET: c_int = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
 
+/// With a lower RLIMIT_NOFILE the workers could not receive a file.
+const LEAST_NOFILE: u32 = 16;
+
 /// How long a sender waits for the workers to make room, in naps: while they
 /// cannot, for other operations have to end first, and while they only are slow.
 const NAPS_HELD: u32 = 50;
@@ -139,15 +142,16 @@ impl Threads {
         batch: &mut OpList,
         pinned: &mut OpList,
     ) -> Result<(), Errno> {
+        let nofile = sys::rlimit_nofile();
+        if nofile < LEAST_NOFILE {
+            return Err(Errno::EMFILE);
+        }
+        self.inbox.set_nofile(nofile);
         let mut max_ops = MAX_OPS;
-        let mut max_fds = 4;
+        // Not more at once than a small table of the workers can take.
+        let max_fds = MAX_FDS.min(nofile as usize / 8);
         while !batch.is_empty() {
             let mut message = Message::gather(batch, max_ops, max_fds);
-            if message.fds().len() >= max_fds && max_fds == 4 {
-                // Not more at once than a small table of the workers can take.
-                max_fds = MAX_FDS.min(sys::rlimit_nofile() as usize / 8).max(5);
-                message = Message::gather(batch, max_ops, max_fds);
-            }
             for entry in message.entries() {
                 // SAFETY: lent to us by the submitter until it is sent.
                 unsafe { (*entry.op).state.store(0, Relaxed) };

@@ -7,7 +7,7 @@
 //!   would hold it, whatever the program does to the number, and closing our copy
 //!   touches neither the program's table nor its record locks.
 //! - `pins`: the files that are held.
-//! - `pool`: the run queue and the threads that work it off.
+//! - `pool`, `queue`: what is ready to run, and the threads that run it.
 //! - `run`: one operation; `poller`: those that wait for a pipe, socket or tty.
 //! - `cancel`: taking one back.
 //!
@@ -23,6 +23,7 @@ mod message;
 mod pins;
 mod poller;
 mod pool;
+mod queue;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,8 @@ const QUEUED: u32 = 4;
 const WAITING: u32 = 8;
 /// In a system call that may block; there is no way back.
 const RUNNING: u32 = 16;
+/// A stream that can only be had by a call that may block.
+const BLOCKS: u32 = 32;
 /// Counts how often the file was said to be ready and was not.
 const FRUITLESS: u32 = 256;
 

@@ -53,9 +53,9 @@ impl Pins {
         self.live.load(Relaxed)
     }
 
-    /// How many can be held now.
-    pub(super) fn limit() -> u32 {
-        sys::rlimit_nofile().min(CAPACITY as u32).saturating_sub(OURS)
+    /// How many can be held under this RLIMIT_NOFILE.
+    pub(super) fn limit(nofile: u32) -> u32 {
+        nofile.min(CAPACITY as u32).saturating_sub(OURS)
     }
 
     /// Notes a descriptor that was just received, with `refs` references. None:

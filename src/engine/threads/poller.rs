@@ -188,7 +188,7 @@ impl Threads {
         unsafe {
             let done = match op.as_ref().args().kind {
                 Kind::Poll => Some(i64::from(ready & (wanted(op.as_ref()) | ALWAYS))),
-                _ => self.run_stream(op, false),
+                _ => self.run_stream(op),
             };
             if let Some(res) = done {
                 self.finish(op, res);

@@ -1,4 +1,4 @@
-//! The run queue, and the threads that work it off.
+//! The threads that run operations.
 //!
 //! As many workers as there are operations that block, up to a limit; beyond it
 //! one more, which receives, cancels and makes workers while the others are busy.
@@ -7,8 +7,9 @@
 //! threads, and those that do get a thread each within microseconds.
 
 use super::cancel::CancelRequest;
-use super::{QUEUED, Threads, enter_thread, locked};
-use crate::engine::op::{Op, OpPtr};
+use super::queue::Queue;
+use super::{QUEUED, Threads, enter_thread, locked, run};
+use crate::engine::op::OpPtr;
 use crate::errno::Errno;
 use crate::{sys, worker};
 use std::ffi::c_void;
@@ -29,9 +30,10 @@ pub(super) struct Pool {
 }
 
 pub(super) struct State {
-    /// The run queue.
-    head: *mut Op,
-    tail: *mut Op,
+    /// What never blocks is run by anyone, what may block only by as many as are
+    /// allowed: a pipe does not wait for a device.
+    quick: Queue,
+    slow: Queue,
     pub(super) cancels: *mut CancelRequest,
     /// Workers, and those of them that run an operation or sleep; the others
     /// look for work.
@@ -53,8 +55,8 @@ unsafe impl Send for State {}
 impl Pool {
     pub(super) fn new(max_running: u32) -> Self {
         let state = State {
-            head: null_mut(),
-            tail: null_mut(),
+            quick: Queue::new(),
+            slow: Queue::new(),
             cancels: null_mut(),
             total: 1,
             running: 0,
@@ -80,7 +82,8 @@ impl Pool {
 impl Threads {
     /// True when there is something that one more worker could do.
     fn has_work(&self, s: &State) -> bool {
-        !s.head.is_null() && s.running < self.pool.max_running
+        !s.quick.is_empty()
+            || !s.slow.is_empty() && s.running < self.pool.max_running
             || !s.cancels.is_null()
             || self.inbox.has_mail()
             || self.link.wants_worker()
@@ -136,9 +139,7 @@ impl Threads {
             if let Some(request) = s.pop_cancel() {
                 drop(s);
                 self.try_cancel(request);
-            } else if s.running < self.pool.max_running
-                && let Some(op) = s.pop()
-            {
+            } else if let Some(op) = self.next(&mut s) {
                 s.running += 1;
                 self.leave_to_others(s);
                 self.run_and_complete(op, &mut ioprio);
@@ -153,6 +154,11 @@ impl Threads {
             }
             s = self.pool.lock();
         }
+    }
+
+    fn next(&self, s: &mut State) -> Option<OpPtr> {
+        let may_block = s.running < self.pool.max_running;
+        s.quick.pop().or_else(|| if may_block { s.slow.pop() } else { None })
     }
 
     fn run_and_complete(&self, op: OpPtr, ioprio: &mut u16) {
@@ -196,7 +202,7 @@ impl Threads {
 
 impl Pool {
     fn take_token(&self) -> bool {
-        // Acquire: pairs with the release in `help_wanted`.
+        // Acquire: pairs with the release in `may_wake`.
         self.tokens.fetch_update(Acquire, Relaxed, |n| n.checked_sub(1)).is_ok()
     }
 
@@ -217,60 +223,18 @@ impl State {
         self.total - self.running - self.sleeping
     }
 
-    /// Appends an operation that is received and started.
+    /// Adds an operation that is received and started.
     pub(super) fn push(&mut self, op: OpPtr) {
-        // SAFETY: nobody else has it in this state; the queue's links are under
-        // the lock.
-        let o = unsafe { op.as_ref() };
-        o.next.store(null_mut(), Relaxed);
-        o.state.fetch_or(QUEUED, Release);
-        match NonNull::new(self.tail) {
-            None => self.head = op.as_ptr(),
-            // SAFETY: operations in the queue live.
-            Some(last) => unsafe { last.as_ref() }.next.store(op.as_ptr(), Relaxed),
-        }
-        self.tail = op.as_ptr();
+        // SAFETY: in the caller's hands, so it lives.
+        let quick = run::never_blocks(unsafe { op.as_ref() });
+        if quick { &mut self.quick } else { &mut self.slow }.push(op);
     }
 
-    fn pop(&mut self) -> Option<OpPtr> {
-        let op = NonNull::new(self.head)?;
-        // SAFETY: as for `push`.
-        unsafe { self.unlink(op.as_ref(), null_mut()) };
-        Some(op)
-    }
-
-    /// Takes an operation out again, wherever it is in the queue.
+    /// Takes an operation back.
     pub(super) fn take(&mut self, op: OpPtr) -> bool {
-        // SAFETY: request memory stays; what is in the queue lives.
-        unsafe {
-            if op.as_ref().state.load(Relaxed) & QUEUED == 0 {
-                return false;
-            }
-            let mut before = null_mut();
-            let mut at = self.head;
-            while at != op.as_ptr() {
-                let Some(o) = at.as_ref() else { return false };
-                before = at;
-                at = o.next.load(Relaxed);
-            }
-            self.unlink(op.as_ref(), before);
-        }
-        true
-    }
-
-    /// # Safety
-    /// `op` is in the queue, behind `before` if that is not null.
-    unsafe fn unlink(&mut self, op: &Op, before: *mut Op) {
-        let next = op.next.load(Relaxed);
-        // SAFETY: operations in the queue live.
-        match unsafe { before.as_ref() } {
-            None => self.head = next,
-            Some(b) => b.next.store(next, Relaxed),
-        }
-        if next.is_null() {
-            self.tail = before;
-        }
-        op.state.fetch_and(!QUEUED, Relaxed);
+        // SAFETY: request memory stays.
+        let queued = unsafe { op.as_ref() }.state.load(Relaxed) & QUEUED != 0;
+        queued && (self.quick.take(op) || self.slow.take(op))
     }
 
     fn is_surplus(&mut self) -> bool {

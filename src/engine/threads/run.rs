@@ -1,6 +1,6 @@
 //! Running one operation.
 
-use super::{FRUITLESS, RUNNING, Threads};
+use super::{BLOCKS, FRUITLESS, RUNNING, Threads};
 use crate::abi::RWF_NOWAIT;
 use crate::engine::blocking;
 use crate::engine::op::{Kind, Op, OpArgs, OpPtr};
@@ -33,13 +33,16 @@ impl Threads {
             Op::NO_PIN => return Some(Errno::EMFILE.neg()),
             pin => pin as c_int,
         };
+        let waits = o.state.load(Relaxed) & BLOCKS == 0;
         match args.kind {
             // SAFETY: passed on.
             Kind::Poll => unsafe { self.run_poll(op) },
             // SAFETY: passed on.
-            Kind::Read | Kind::Write if !args.traits.seekable => unsafe {
-                self.run_stream(op, true)
+            Kind::Read | Kind::Write if !args.traits.seekable && waits => unsafe {
+                self.run_stream(op)
             },
+            // SAFETY: passed on.
+            Kind::Read | Kind::Write if !args.traits.seekable => unsafe { self.block_stream(op) },
             _ => {
                 o.state.fetch_or(RUNNING, Relaxed);
                 set_ioprio(args.ioprio, ioprio);
@@ -62,47 +65,68 @@ impl Threads {
         self.poller.add(&self.pins, op).map_or_else(|e| Some(e.neg()), |()| None)
     }
 
-    /// A read or write of a pipe, socket or tty: it must not keep a thread while
-    /// it waits. Without `may_block` what cannot be done otherwise goes to the run
-    /// queue.
+    /// A read or write of a pipe, socket or tty: no thread is kept while it waits.
     ///
     /// # Safety
     /// As `run`.
-    pub(super) unsafe fn run_stream(&self, op: OpPtr, may_block: bool) -> Option<i64> {
+    pub(super) unsafe fn run_stream(&self, op: OpPtr) -> Option<i64> {
         // SAFETY: by the caller's word.
         let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
         let fd = o.pin.load(Relaxed) as c_int;
-        loop {
-            let before = args.done;
-            // SAFETY: the buffers are the request's.
-            let not_now = match unsafe { attempt(fd, args) } {
-                Attempt::Done(res) => return Some(res),
-                Attempt::NotNow => true,
-                Attempt::MayBlock => false,
-            };
-            if args.done > before {
-                o.state.fetch_and(FRUITLESS - 1, Relaxed);
-            }
-            if not_now
-                && o.state.fetch_add(FRUITLESS, Relaxed) / FRUITLESS < PATIENCE
-                && !has_timeout(fd, args.kind)
-                && self.poller.add(&self.pins, op).is_ok()
-            {
-                return None;
-            }
-            if !may_block {
-                self.pool.lock().push(op);
-                self.wake_one_if_needed();
-                return None;
-            }
-            o.state.fetch_or(RUNNING, Relaxed);
-            // SAFETY: as above.
-            if let Some(res) = unsafe { blocking_step(fd, args) } {
-                return Some(res);
-            }
-            o.state.fetch_and(!RUNNING, Relaxed);
+        let before = args.done;
+        // SAFETY: the buffers are the request's.
+        let not_now = match unsafe { attempt(fd, args) } {
+            Attempt::Done(res) => return Some(res),
+            Attempt::NotNow => true,
+            Attempt::MayBlock => false,
+        };
+        if args.done > before {
+            o.state.fetch_and(FRUITLESS - 1, Relaxed);
         }
+        let waits = not_now
+            && o.state.fetch_add(FRUITLESS, Relaxed) / FRUITLESS < PATIENCE
+            && !has_timeout(fd, args.kind)
+            && self.poller.add(&self.pins, op).is_ok();
+        if !waits {
+            o.state.fetch_or(BLOCKS, Relaxed);
+            self.queue(op);
+        }
+        None
     }
+
+    /// The same by a call that may block.
+    ///
+    /// # Safety
+    /// As `run`.
+    unsafe fn block_stream(&self, op: OpPtr) -> Option<i64> {
+        // SAFETY: by the caller's word.
+        let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
+        o.state.fetch_or(RUNNING, Relaxed);
+        // SAFETY: the buffers are the request's.
+        let done = unsafe { blocking_step(o.pin.load(Relaxed) as c_int, args) };
+        if done.is_none() {
+            o.state.fetch_and(!(RUNNING | BLOCKS), Relaxed);
+            self.queue(op);
+        }
+        done
+    }
+
+    pub(super) fn queue(&self, op: OpPtr) {
+        self.pool.lock().push(op);
+        self.wake_one_if_needed();
+    }
+}
+
+/// True for what is over, or handed to the poller, within microseconds.
+pub(super) fn never_blocks(op: &Op) -> bool {
+    // SAFETY: the operation is in the caller's hands, who looks and lets go.
+    let args = unsafe { op.args() };
+    let stream = match args.kind {
+        Kind::Poll => true,
+        Kind::Read | Kind::Write => !args.traits.seekable,
+        Kind::Fsync { .. } => false,
+    };
+    stream && op.state.load(Relaxed) & BLOCKS == 0 || op.abandoned.load(Relaxed)
 }
 
 /// # Safety

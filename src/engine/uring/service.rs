@@ -38,6 +38,9 @@ pub struct CancelRequest {
     found: std::cell::Cell<i32>,
 }
 
+/// Operations that are not kept waiting for the next call into the kernel.
+const MANY: usize = 16;
+
 const UNKNOWN: i32 = i32::MIN;
 const PENDING: u32 = 0;
 const YES: u32 = 1;
@@ -127,7 +130,11 @@ impl Service {
         loop {
             let mut busy = self.take_inbox();
             busy |= self.take_cancels();
-            self.submit(0);
+            // What was taken goes into the kernel by the call that then waits,
+            // unless it is much.
+            if self.queued() >= MANY {
+                self.submit(0);
+            }
             busy |= self.reap();
             if busy {
                 continue;
@@ -252,16 +259,29 @@ impl Service {
         }
     }
 
+    fn queued(&self) -> usize {
+        // SAFETY: as in `push`.
+        unsafe { self.ring.io_uring.submission_shared().len() }
+    }
+
     /// Enters the ring, and waits for `want` completions.
     fn submit(&mut self, want: usize) {
-        // SAFETY: as in `push`.
-        let queued = unsafe { self.ring.io_uring.submission_shared().len() };
-        if queued == 0 && want == 0 {
+        if self.queued() == 0 && want == 0 {
             return;
         }
-        // EBUSY and EAGAIN: reap first, then try again; EINTR: nothing sent us a
-        // signal but the kernel, which wants us back in.
-        let _ = self.ring.io_uring.submit_and_wait(want);
+        match self.ring.io_uring.submit_and_wait(want) {
+            Ok(_) => {}
+            // A seccomp filter that came later than the ring. What is in flight
+            // still completes, whenever this thread makes any system call.
+            Err(e)
+                if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) =>
+            {
+                sys::nap()
+            }
+            // EBUSY and EAGAIN: reap first, then try again; EINTR: nothing sent us
+            // a signal but the kernel, which wants us back in.
+            Err(_) => {}
+        }
     }
 
     fn reap(&mut self) -> bool {

@@ -1,0 +1,99 @@
+//! Slices of all sides in turn, and what their numbers say.
+
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+
+/// What one side did in one slice.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slice {
+    pub ops: u64,
+    pub seconds: f64,
+    /// Of the whole process, engine threads too.
+    pub cpu_seconds: f64,
+}
+
+impl Slice {
+    /// Runs `work`, which tells how many operations it did.
+    pub fn of(work: impl FnOnce() -> u64) -> Self {
+        let (cpu, start) = (cpu_time(), Instant::now());
+        let ops = work();
+        let seconds = start.elapsed().as_secs_f64();
+        Self { ops, seconds, cpu_seconds: cpu_time() - cpu }
+    }
+
+    pub fn rate(&self) -> f64 {
+        self.ops as f64 / self.seconds
+    }
+
+    pub fn cpu_us(&self) -> f64 {
+        self.cpu_seconds * 1e6 / self.ops as f64
+    }
+}
+
+/// Seconds of user and system time, of all threads.
+pub fn cpu_time() -> f64 {
+    // SAFETY: a plain structure, filled by the call.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+/// How many slices, and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub slices: usize,
+    pub length: Duration,
+}
+
+pub type Side<'a> = Box<dyn FnMut(Duration) -> Slice + 'a>;
+
+/// All sides in turn, in one order and then in the other.
+pub fn in_turn(sides: &mut [Side<'_>], plan: Plan) -> Vec<Vec<Slice>> {
+    for side in sides.iter_mut() {
+        side(plan.length / 4);
+    }
+    let mut slices = vec![Vec::with_capacity(plan.slices); sides.len()];
+    for i in 0..plan.slices {
+        let mut order: Vec<usize> = (0..sides.len()).collect();
+        if i % 2 == 1 {
+            order.reverse();
+        }
+        for side in order {
+            slices[side].push(sides[side](plan.length));
+        }
+    }
+    slices
+}
+
+/// A median with its quartiles.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Spread {
+    pub median: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Spread {
+    pub fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut v: Vec<f64> = values.filter(|v| v.is_finite()).collect();
+        v.sort_by(f64::total_cmp);
+        if v.is_empty() {
+            v.push(f64::NAN);
+        }
+        let at = |part: f64| {
+            let exact = part * (v.len() - 1) as f64;
+            let (below, above) = (v[exact.floor() as usize], v[exact.ceil() as usize]);
+            below + (above - below) * exact.fract()
+        };
+        Self { median: at(0.5), low: at(0.25), high: at(0.75) }
+    }
+
+    /// Pair by pair: slices that were neighbours in time.
+    pub fn of_ratios(over: &[Slice], under: &[Slice], value: fn(&Slice) -> f64) -> Self {
+        Self::of(over.iter().zip(under).map(|(a, b)| value(a) / value(b)))
+    }
+}

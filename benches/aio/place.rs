@@ -1,0 +1,80 @@
+//! Where the files are.
+
+use crate::memory;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The file of the cached and O_DIRECT rows.
+pub const SPAN: u64 = 4 << 20;
+
+/// A directory of ours; it goes when this is dropped.
+pub struct Place {
+    dir: PathBuf,
+    /// As stat(1) calls the file system.
+    pub kind: String,
+}
+
+impl Place {
+    pub fn new(parent: &Path) -> io::Result<Self> {
+        let dir = parent.join(format!("aio-bench-{}", std::process::id()));
+        fs::create_dir_all(&dir)?;
+        let kind = kind_of(&dir);
+        Ok(Self { dir, kind })
+    }
+
+    /// A file whose words tell their offsets, `len` bytes long, in the cache and
+    /// on disk. `flags`: of open(2), beside O_RDWR.
+    pub fn file(&self, name: &str, len: u64, flags: i32) -> io::Result<OwnedFd> {
+        let path = self.dir.join(name);
+        if fs::metadata(&path).map_or(0, |m| m.len()) != len {
+            let mut file = File::create(&path)?;
+            let mut chunk = vec![0; 1 << 20];
+            for offset in (0..len).step_by(chunk.len()) {
+                memory::fill(&mut chunk, offset, 0);
+                file.write_all(&chunk)?;
+            }
+            file.sync_all()?;
+        }
+        Ok(self.open(name, flags)?.into())
+    }
+
+    pub fn open(&self, name: &str, flags: i32) -> io::Result<File> {
+        let path = self.dir.join(name);
+        OpenOptions::new().read(true).write(true).create(true).custom_flags(flags).open(path)
+    }
+
+    /// Reads it once, so that all of it is in the page cache; and writes back
+    /// what is dirty, so that no row pays for the one before it.
+    pub fn settle(&self, name: &str) -> io::Result<()> {
+        let mut file = self.open(name, 0)?;
+        file.sync_data()?;
+        let mut chunk = vec![0; 1 << 20];
+        while file.read(&mut chunk)? > 0 {}
+        Ok(())
+    }
+
+    pub fn takes_direct(&self) -> bool {
+        self.open("direct", libc::O_DIRECT).is_ok()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Drops what the page cache has of the file; it must be clean.
+pub fn evict(file: &impl AsRawFd) {
+    // SAFETY: advice only.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+}
+
+fn kind_of(path: &Path) -> String {
+    let out = std::process::Command::new("stat").args(["-f", "-c", "%T"]).arg(path).output();
+    let kind = out.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    kind.unwrap_or_default().replace("ext2/ext3", "ext4")
+}

@@ -1,0 +1,135 @@
+//! A line of the table.
+
+use crate::floors::{self, Verdict};
+use crate::measure::{Slice, Spread};
+use serde::{Deserialize, Serialize};
+
+/// What one side needs for an operation, in microseconds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Cost {
+    pub us: Spread,
+    pub cpu_us: Option<Spread>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    pub name: String,
+    pub kernel: Option<Cost>,
+    pub ours: Option<Cost>,
+    pub uring: Option<Cost>,
+    pub plain: Option<Cost>,
+    /// Kernel AIO's time over ours: above 1 is better.
+    pub ratio: Option<Spread>,
+    /// Our CPU time over kernel AIO's: below 1 is better.
+    pub cpu_ratio: Option<Spread>,
+    /// Native io_uring's time over ours, and kernel AIO's.
+    pub to_uring: Option<Spread>,
+    pub kernel_to_uring: Option<Spread>,
+    pub note: String,
+}
+
+impl Row {
+    /// `names`: whose slices they are: kernel, ours, uring, plain.
+    pub fn new(name: String, names: &[&str], slices: &[Vec<Slice>]) -> Self {
+        let of = |side: &str| names.iter().position(|n| *n == side).map(|i| slices[i].as_slice());
+        let cost = |side| of(side).map(|s| Cost::of(s));
+        let ratio = |over, under, value| Some(Spread::of_ratios(of(over)?, of(under)?, value));
+        Self {
+            name,
+            kernel: cost("kernel"),
+            ours: cost("ours"),
+            uring: cost("uring"),
+            plain: cost("plain"),
+            ratio: ratio("ours", "kernel", Slice::rate),
+            cpu_ratio: ratio("ours", "kernel", Slice::cpu_us),
+            to_uring: ratio("ours", "uring", Slice::rate),
+            kernel_to_uring: ratio("kernel", "uring", Slice::rate),
+            note: String::new(),
+        }
+    }
+
+    /// Where CPU time was not told apart.
+    pub fn without_cpu(mut self) -> Self {
+        for cost in [&mut self.kernel, &mut self.ours].into_iter().flatten() {
+            cost.cpu_us = None;
+        }
+        self.cpu_ratio = None;
+        self
+    }
+
+    pub fn verdict(&self, engine: &str) -> Verdict {
+        floors::judge(self, engine)
+    }
+
+    pub fn heading() -> String {
+        format!(
+            "{:<32} {:>9} {:>9} {:>6} {:>13} {:>8} {:>8} {:>5} {:>9} {:>5} {:>9}  {:>11}  verdict",
+            "microseconds an operation",
+            "kernel",
+            "ours",
+            "ratio",
+            "quartiles",
+            "cpu krn",
+            "cpu ours",
+            "cpu x",
+            "uring",
+            "x",
+            "plain",
+            "floor, goal"
+        )
+    }
+
+    pub fn line(&self, engine: &str) -> String {
+        let us = |cost: Option<Cost>| cost.map_or("-".into(), |c| number(c.us.median));
+        let cpu = |cost: Option<Cost>| {
+            cost.and_then(|c| c.cpu_us).map_or("-".into(), |c| number(c.median))
+        };
+        let times = |r: Option<Spread>| r.map_or("-".into(), |r| number(r.median));
+        let spread =
+            self.ratio.map_or("-".into(), |r| format!("{}..{}", number(r.low), number(r.high)));
+        let verdict = self.verdict(engine);
+        format!(
+            "{:<32} {:>9} {:>9} {:>6} {:>13} {:>8} {:>8} {:>5} {:>9} {:>5} {:>9}  {:>11}  {}{}",
+            self.name,
+            us(self.kernel),
+            us(self.ours),
+            times(self.ratio),
+            spread,
+            cpu(self.kernel),
+            cpu(self.ours),
+            times(self.cpu_ratio),
+            us(self.uring),
+            times(self.to_uring),
+            us(self.plain),
+            verdict.floor.map_or(String::new(), |(f, g)| format!("{f}, {g}")),
+            verdict,
+            if self.note.is_empty() { String::new() } else { format!("  [{}]", self.note) },
+        )
+    }
+}
+
+impl Cost {
+    pub fn of(slices: &[Slice]) -> Self {
+        Self {
+            us: Spread::of(slices.iter().map(|s| 1e6 / s.rate())),
+            cpu_us: Some(Spread::of(slices.iter().map(Slice::cpu_us))),
+        }
+    }
+}
+
+/// Three digits that count.
+pub fn number(v: f64) -> String {
+    match v.abs() {
+        a if a >= 100.0 => format!("{v:.0}"),
+        a if a >= 10.0 => format!("{v:.1}"),
+        _ => format!("{v:.2}"),
+    }
+}
+
+pub fn name_of_size(bytes: usize) -> String {
+    match bytes {
+        b if b >= 1 << 20 => format!("{}m", b >> 20),
+        b if b >= 1 << 10 => format!("{}k", b >> 10),
+        b => format!("{b}"),
+    }
+}

@@ -1,0 +1,107 @@
+//! io_uring, and threads for what it cannot take: a program may install a seccomp
+//! filter after io_setup, or have more files in flight than rings can pin.
+
+use super::op::{OpList, OpPtr};
+use super::threads::Threads;
+use super::uring::Uring;
+use super::{Cancelled, Complete, Engine};
+use crate::errno::Errno;
+use crate::sys;
+use std::ptr::null_mut;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+pub struct Both {
+    uring: &'static Uring,
+    /// Started when first needed.
+    threads: AtomicPtr<Threads>,
+    starting: Mutex<()>,
+    complete: Complete,
+    max_workers: u32,
+}
+
+impl Both {
+    /// # Errors
+    /// As `Uring::start`.
+    pub fn start(complete: Complete, max_workers: u32) -> Result<&'static Self, Errno> {
+        let uring = Uring::start(complete)?;
+        let memory = sys::mmap_anon(size_of::<Self>(), libc::MAP_PRIVATE)?.cast::<Self>();
+        let threads = AtomicPtr::new(null_mut());
+        // SAFETY: fresh memory, large enough, never unmapped.
+        unsafe {
+            memory.write(Self { uring, threads, starting: Mutex::new(()), complete, max_workers });
+            Ok(&*memory)
+        }
+    }
+
+    fn threads(&self) -> Option<&'static Threads> {
+        // Acquire: pairs with the release in `threads_or_start`.
+        // SAFETY: engines are never unmapped.
+        unsafe { self.threads.load(Acquire).as_ref() }
+    }
+
+    fn threads_or_start(&self) -> Result<&'static Threads, Errno> {
+        let _starting = self.starting.lock().unwrap_or_else(|_| std::process::abort());
+        if let Some(threads) = self.threads() {
+            return Ok(threads);
+        }
+        let threads = Threads::start(self.complete, self.max_workers)?;
+        log::info!("engine: threads, too: io_uring is refused by now");
+        self.threads.store(std::ptr::from_ref(threads).cast_mut(), Release);
+        Ok(threads)
+    }
+
+    /// The one that pinned the operation.
+    ///
+    /// # Safety
+    /// `op` is memory of a request slab.
+    unsafe fn of(&self, op: OpPtr) -> &'static dyn Engine {
+        // SAFETY: by the caller's word.
+        match self.threads() {
+            Some(threads) if unsafe { op.as_ref() }.by_threads.load(Relaxed) => threads,
+            _ => self.uring,
+        }
+    }
+}
+
+impl Engine for Both {
+    unsafe fn pin(&self, batch: &mut OpList, pinned: &mut OpList) -> Result<(), Errno> {
+        for op in batch.iter() {
+            op.by_threads.store(false, Relaxed);
+        }
+        // SAFETY: passed on.
+        if unsafe { self.uring.pin(batch, pinned) }.is_ok() {
+            return Ok(());
+        }
+        let threads = self.threads_or_start()?;
+        for op in batch.iter() {
+            op.by_threads.store(true, Relaxed);
+        }
+        // SAFETY: passed on; io_uring has not pinned what is left.
+        unsafe { threads.pin(batch, pinned) }
+    }
+
+    unsafe fn start(&self, op: OpPtr) {
+        // SAFETY: passed on.
+        unsafe { self.of(op).start(op) }
+    }
+
+    #[inline]
+    fn kick(&self) {
+        self.uring.kick();
+        if let Some(threads) = self.threads() {
+            threads.kick();
+        }
+    }
+
+    unsafe fn cancel(&self, op: OpPtr, still_there: &(dyn Fn() -> bool + Sync)) -> Cancelled {
+        // SAFETY: passed on.
+        unsafe { self.of(op).cancel(op, still_there) }
+    }
+
+    unsafe fn signal(&self, op: OpPtr) {
+        // SAFETY: passed on.
+        unsafe { self.of(op).signal(op) }
+    }
+}
