@@ -264,20 +264,16 @@ static inline void kit_close(struct kit *k)
 	for (unsigned i = 0; i < sizeof fds / sizeof *fds; i++)
 		close(fds[i]);
 }
-/* One request of each kind, all in flight together. 0 if all came out right,
- * otherwise a bit for each kind that did not; io_submit's error if refused. */
-static inline long kit_run(io_context_t ctx, struct kit *k)
+/* One request of each kind in cb[]; the tag of what they write. */
+static inline uint64_t kit_prepare(struct kit *k, struct iocb *cb)
 {
-	struct iocb cb[KIT_KINDS], *list[KIT_KINDS];
-	struct io_event ev[KIT_KINDS];
-	static const long want[KIT_KINDS] = { 4096, 65536, 4096, 4096, 4096, KIT_FILE / 2, 0, 4, POLLIN };
-	uint64_t tag = ((uint64_t)getpid() << 44) + (++k->runs << 32), one = 1;
-	long bad = (1 << KIT_KINDS) - 1;
+	uint64_t tag = ((uint64_t)getpid() << 44) + (++k->runs << 32);
 
 	posix_fadvise(k->fd, 131072, 65536, POSIX_FADV_DONTNEED);
 	memset(k->buf[KIT_CACHED], 0, 4096);
 	memset(k->buf[KIT_COLD], 0, 65536);
 	memset(k->buf[KIT_DIRECT_READ], 0, 4096);
+	memset(k->buf[KIT_PIPE], 0, 4);
 	tag_fill(k->buf[KIT_DIRECT_WRITE], 4096, KIT_TAG, 1024);
 	tag_fill(k->buf[KIT_WRITE], 4096, tag, 0);
 	tag_fill(k->buf[KIT_BIG_WRITE], KIT_FILE / 2, tag, 1024);
@@ -294,20 +290,23 @@ static inline long kit_run(io_context_t ctx, struct kit *k)
 	for (int i = 0; i < KIT_KINDS; i++) {
 		cb[i].data = (void *)(uintptr_t)i;
 		io_set_eventfd(&cb[i], k->resfd);
-		list[i] = &cb[i];
 	}
-	int r = io_submit(ctx, KIT_KINDS, list);
-	if (r != KIT_KINDS)
-		return r < 0 ? r : -ENOMSG;
-	MUST(write(k->polled, &one, 8) == 8);
-	if (reap_all(ctx, KIT_KINDS, ev, 10000) != KIT_KINDS)
-		return -ETIME;
-	for (int i = 0; i < KIT_KINDS; i++) {
-		unsigned kind = (unsigned)(uintptr_t)ev[i].data;
-		long res = kind == KIT_POLL ? (long)(ev[i].res & POLLIN) : (long)ev[i].res;
-		if (kind < KIT_KINDS && res == want[kind] && ev[i].obj == &cb[kind])
-			bad &= ~(1L << kind);
-	}
+	return tag;
+}
+/* The kind of an event whose res is that of success, or -1. */
+static inline int kit_good(struct io_event *ev, struct iocb *cb)
+{
+	static const long want[KIT_KINDS] = { 4096, 65536, 4096, 4096, 4096, KIT_FILE / 2, 0, 4, POLLIN };
+	unsigned kind = (unsigned)(uintptr_t)ev->data;
+	long r = kind == KIT_POLL && (long)ev->res > 0 ? (long)(ev->res & POLLIN) : (long)ev->res;
+
+	return kind < KIT_KINDS && r == want[kind] && ev->obj == &cb[kind] ? (int)kind : -1;
+}
+/* A bit for each kind whose data is not where it belongs. */
+static inline long kit_wrong(struct kit *k, uint64_t tag)
+{
+	long bad = 0;
+
 	bad |= (tag_wrong(k->buf[KIT_CACHED], 4096, KIT_TAG, 8) != 0) << KIT_CACHED;
 	bad |= (tag_wrong(k->buf[KIT_COLD], 65536, KIT_TAG, 256) != 0) << KIT_COLD;
 	bad |= (tag_wrong(k->buf[KIT_DIRECT_READ], 4096, KIT_TAG, 16) != 0) << KIT_DIRECT_READ;
@@ -317,7 +316,70 @@ static inline long kit_run(io_context_t ctx, struct kit *k)
 	MUST(pread(k->out, k->buf[KIT_BIG_WRITE], KIT_FILE / 2, KIT_FILE / 2) == KIT_FILE / 2);
 	bad |= (tag_wrong(k->buf[KIT_BIG_WRITE], KIT_FILE / 2, tag, 1024) != 0) << KIT_BIG_WRITE;
 	bad |= (memcmp(k->buf[KIT_PIPE], "data", 4) != 0) << KIT_PIPE;
+	return bad;
+}
+/* One request of each kind, all in flight together. 0 if all came out right,
+ * otherwise a bit for each kind that did not; io_submit's error if refused. */
+static inline long kit_run(io_context_t ctx, struct kit *k)
+{
+	struct iocb cb[KIT_KINDS], *list[KIT_KINDS];
+	struct io_event ev[KIT_KINDS];
+	uint64_t tag = kit_prepare(k, cb), one = 1;
+	long bad = (1 << KIT_KINDS) - 1;
+
+	for (int i = 0; i < KIT_KINDS; i++)
+		list[i] = &cb[i];
+	int r = io_submit(ctx, KIT_KINDS, list);
+	if (r != KIT_KINDS)
+		return r < 0 ? r : -ENOMSG;
+	MUST(write(k->polled, &one, 8) == 8);
+	if (reap_all(ctx, KIT_KINDS, ev, 10000) != KIT_KINDS)
+		return -ETIME;
+	for (int i = 0; i < KIT_KINDS; i++) {
+		int kind = kit_good(&ev[i], cb);
+		if (kind >= 0)
+			bad &= ~(1L << kind);
+	}
+	bad |= kit_wrong(k, tag);
 	eventfd_take(k->polled);
 	return eventfd_take(k->resfd) == KIT_KINDS ? bad : bad | 1 << KIT_KINDS;
+}
+/* The same where neither a descriptor nor memory is to be had. The kernel's AIO
+ * needs none. aio-rs runs cached reads and small writes; all else it may refuse
+ * with EAGAIN, or answer with an event that says what was lacking. Whatever it
+ * accepts has its event. 0, or a bit for each kind that did otherwise. */
+static inline long kit_run_starved(io_context_t ctx, struct kit *k)
+{
+	const long must = 1L << KIT_CACHED | 1L << KIT_WRITE;
+	struct iocb cb[KIT_KINDS];
+	struct io_event ev[KIT_KINDS + 1];
+	uint64_t tag, one = 1;
+	long bad = 0, undone = 0, accepted = 0, got;
+
+	if (!on_ours())
+		return kit_run(ctx, k);
+	tag = kit_prepare(k, cb);
+	for (int i = 0; i < KIT_KINDS; i++) {
+		int r = submit1(ctx, &cb[i]);
+		accepted += r == 1;
+		undone |= (long)(r == -EAGAIN) << i;
+		bad |= (long)(r != 1 && r != -EAGAIN) << i;
+	}
+	MUST(write(k->polled, &one, 8) == 8);
+	got = reap_all(ctx, accepted, ev, 10000);
+	if (got != accepted || reap(ctx, 1, 1, ev + got, 5) != 0)
+		return -ETIME;
+	for (int i = 0; i < got; i++) {
+		int kind = kit_good(&ev[i], cb);
+		long r = (long)ev[i].res;
+		if (kind < 0)
+			*(r == -EAGAIN || r == -EMFILE || r == -ENOMEM ? &undone : &bad) |= 1L << (uintptr_t)ev[i].data;
+	}
+	bad |= (kit_wrong(k, tag) & ~undone) | (undone & must);
+	/* as it was before, for the next run */
+	if (undone & 1L << KIT_PIPE)
+		MUST(read(k->pipe[0], k->buf[KIT_PIPE], 4) == 4);
+	eventfd_take(k->polled);
+	return eventfd_take(k->resfd) == (uint64_t)accepted ? bad : bad | 1 << KIT_KINDS;
 }
 #endif

@@ -1,5 +1,7 @@
 /* No descriptor to be had, before io_setup or after it, by the table being full
- * or by the limit: the kernel's AIO needs none, and so nothing may fail. */
+ * or by the limit: the kernel's AIO needs none, and so nothing fails. aio-rs has no
+ * engine if the table is full at its first io_setup, and can pin no file with a
+ * limit of 0: then it does what needs neither. */
 #include "life.h"
 #include <sys/resource.h>
 
@@ -24,10 +26,10 @@ static void exhaust(void)
 }
 
 /* Rounds of work until one fails; 0 if none does. The answers for the parent. */
-static void work(io_context_t ctx)
+static void work(io_context_t ctx, long (*run)(io_context_t, struct kit *))
 {
 	for (int i = 0; i < 3 && !answer[1]; i++)
-		answer[1] = kit_run(ctx, &kit);
+		answer[1] = run(ctx, &kit);
 	answer[2] = dup(1) < 0 ? errno : 0;
 }
 
@@ -41,7 +43,7 @@ static int full_before(void *arg)
 	answer[0] = io_setup(16, &ctx);
 	if (answer[0])
 		return 1;
-	work(ctx);
+	work(ctx, kit_run_starved);
 	answer[3] = io_destroy(ctx);
 	return 0;
 }
@@ -55,7 +57,7 @@ static int full_after(void *arg)
 	if (arg)	/* in use before */
 		answer[1] = kit_run(ctx, &kit);
 	exhaust();
-	work(ctx);
+	work(ctx, kit_run);
 	answer[3] = io_destroy(ctx);
 	answer[4] = io_setup(16, &second);
 	if (!answer[4])
@@ -73,11 +75,11 @@ static int limit_zero(void *arg)
 	if (answer[0])
 		return 1;
 	limit(0);
-	work(ctx);
+	work(ctx, kit_run_starved);
 	answer[3] = io_destroy(ctx);
 	answer[4] = io_setup(16, &second);
 	if (!answer[4])
-		answer[5] = kit_run(second, &kit);
+		answer[5] = kit_run_starved(second, &kit);
 	return 0;
 }
 /* Full, and with room again: the context does not care. */
@@ -130,11 +132,18 @@ int main(void)
 #define LABEL(x) (snprintf(label, sizeof label, "%s: %s", cases[i].name, x), label)
 		expect(id, LABEL("end"), in_child(cases[i].child, cases[i].arg), 0);
 		expect(id, LABEL("io_setup"), answer[0], 0);
-		expect(id, LABEL("all kinds of I/O"), answer[1], 0);
+		int starved = cases[i].child == full_before || cases[i].child == limit_zero;
+		if (starved)
+			expect_differs(id, LABEL("all kinds of I/O, or some"), answer[1], 0, 0);
+		else
+			expect(id, LABEL("all kinds of I/O"), answer[1], 0);
 		expect(id, LABEL("no descriptor to be had"), answer[2], EMFILE);
 		expect(id, LABEL("io_destroy"), answer[3], 0);
 		expect(id, LABEL("another io_setup"), answer[4], 0);
-		expect(id, LABEL("all kinds of I/O on that"), answer[5], 0);
+		if (starved)
+			expect_differs(id, LABEL("the same on that"), answer[5], 0, 0);
+		else
+			expect(id, LABEL("all kinds of I/O on that"), answer[5], 0);
 	}
 	return check_done();
 }

@@ -101,7 +101,8 @@ static void hangups(void)
 	close(sv[1]);
 }
 
-/* Data that is gone again before anybody looks. */
+/* Data that is gone again before anybody looks. aio-rs may not have seen it:
+ * the poll stays pending and fires the next time. */
 static void read_away(void)
 {
 	int p[2], efd = eventfd(0, EFD_CLOEXEC), lost = 0;
@@ -120,7 +121,7 @@ static void read_away(void)
 		put(out);
 		MUST(event_of(ctx, &cb, 10000) >= 0 && read(in, b, 8) == 8);
 	}
-	expect("4.2/21", "written and read away at once, 100 times: an event missing", lost, 0);
+	expect_may_differ("4.2/21", "written and read away at once, 100 times: an event missing", lost, 0, 1);
 }
 
 int main(void)

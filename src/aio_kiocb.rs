@@ -9,7 +9,7 @@ use crate::mm::{self, Mm};
 use crate::order::{Class, Key};
 use crate::reqs_available::completed_and_read;
 use crate::sys::{self, SignalsBlocked};
-use crate::{eventfd, run_here};
+use crate::{eventfd, last_thread, run_here};
 use std::ffi::c_int;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -230,6 +230,7 @@ impl Batch {
 
     #[cold]
     fn flush_some(&mut self, mm: &'static Mm) {
+        last_thread::note_user();
         while let Err(why) = self.hand_over(mm) {
             log::debug!("a file could not be pinned ({why}): done inside io_submit");
             if let Some(op) = self.list.pop() {

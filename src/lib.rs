@@ -36,6 +36,7 @@ mod guess;
 mod ioctx_table;
 mod iovec;
 mod kioctx;
+mod last_thread;
 mod logging;
 mod maps;
 mod mm;

@@ -11,7 +11,7 @@ use crate::ioctx_table::IoctxTable;
 use crate::kioctx::{Kioctx, KioctxRef};
 use crate::order::OrderTable;
 use crate::sys::{self, SamePage, SignalsBlocked};
-use crate::{logging, maps};
+use crate::{last_thread, logging, maps, worker};
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -52,6 +52,8 @@ pub fn mm_or_init(complete: Complete) -> Result<&'static Mm, Errno> {
     }
     let _signals = SignalsBlocked::new();
     MM.get_or_init(|at| {
+        worker::forget_all();
+        last_thread::init();
         let config = logging::load_config();
         // SAFETY: zeroed memory for an Mm; the tables are valid as they are, and
         // too large to be built on the stack; every other field is written.

@@ -2,9 +2,9 @@
 
 use crate::errno::Errno;
 use crate::kioctx::{Kioctx, KioctxRef};
-use crate::mm;
 use crate::sigwait::{self, Mask};
 use crate::sys;
+use crate::{last_thread, mm};
 use std::ptr::NonNull;
 
 /// How long to wait.
@@ -107,6 +107,7 @@ fn wait_for_events(
     deadline: Option<libc::timespec>,
     mask: Option<Mask>,
 ) -> Result<i64, Errno> {
+    last_thread::note_user();
     loop {
         let needed = u32::try_from(min_nr - sink.taken).unwrap_or(u32::MAX - 1);
         let at = ctx.wait.prepare_to_wait(needed);

@@ -95,7 +95,7 @@ fn with_helper(
 }
 
 extern "C" fn helper_main(arg: *mut c_void) -> *mut c_void {
-    worker::set_name(c"aio-rs-sigwait");
+    let running = worker::enter(c"aio-rs-sigwait");
     // SAFETY: lives until STOPPED is stored.
     let h = unsafe { &*arg.cast::<Helper>() };
     // SAFETY: waiting queues are in memory that is never unmapped.
@@ -104,6 +104,7 @@ extern "C" fn helper_main(arg: *mut c_void) -> *mut c_void {
     while h.state.load(Acquire) != STOP {
         let _ = sys::futex_wait(&h.state, RUNNING, None);
     }
+    drop(running);
     h.state.store(STOPPED, Release);
     sys::futex_wake(&h.state, 1);
     null_mut()

@@ -464,3 +464,64 @@ pub fn socket_timeval(fd: c_int, option: c_int) -> Option<libc::timeval> {
     unsafe { sys!(getsockopt, fd, libc::SOL_SOCKET, option, &raw mut t, &raw mut len) }.ok()?;
     Some(t)
 }
+
+pub fn gettid() -> c_int {
+    // SAFETY: no memory is passed.
+    unsafe { sys!(gettid) }.unwrap_or(0) as c_int
+}
+
+/// Calls `f` with each thread of the process. False: /proc cannot be read.
+pub fn each_task(mut f: impl FnMut(c_int)) -> bool {
+    /// Offsets in struct linux_dirent64.
+    const RECLEN: usize = 16;
+    const NAME: usize = 19;
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    // SAFETY: the path is NUL-terminated.
+    let Ok(fd) = (unsafe { sys!(openat, libc::AT_FDCWD, c"/proc/self/task".as_ptr(), flags) })
+    else {
+        return false;
+    };
+    let mut buf = [0u8; 4096];
+    // SAFETY: the buffer is writable.
+    while let Ok(n @ 1..) = unsafe { sys!(getdents64, fd, buf.as_mut_ptr(), buf.len()) } {
+        let mut at = 0;
+        while at + NAME < n {
+            let len = usize::from(u16::from_ne_bytes([buf[at + RECLEN], buf[at + RECLEN + 1]]));
+            let name = buf[at + NAME..at + len].split(|&b| b == 0).next().unwrap_or(&[]);
+            if let Some(tid) = std::str::from_utf8(name).ok().and_then(|s| s.parse().ok()) {
+                f(tid);
+            }
+            at += len;
+        }
+    }
+    close(fd as c_int);
+    true
+}
+
+/// True for a task that libc does not count: a worker of the kernel's io_uring
+/// (iou-wrk-N), or the main thread after it has left by pthread_exit.
+pub fn is_no_thread_of_libc(tid: c_int) -> bool {
+    use std::fmt::Write;
+    let mut path = Path { bytes: [0; 40], len: 0 };
+    let _ = write!(path, "/proc/self/task/{tid}/stat");
+    let mut buf = [0; 512];
+    let path = CStr::from_bytes_until_nul(&path.bytes).ok();
+    // "tid (name) state ...": the name may hold anything.
+    let stat = path.and_then(|p| read_start(p, &mut buf)).and_then(|s| s.rsplit_once(") "));
+    stat.is_none_or(|(name, rest)| name.contains("(iou-") || rest.starts_with(['Z', 'X']))
+}
+
+/// A short path, NUL-terminated, on the stack.
+struct Path {
+    bytes: [u8; 40],
+    len: usize,
+}
+
+impl std::fmt::Write for Path {
+    fn write_str(&mut self, s: &str) -> std::fmt::Result {
+        let end = self.len + s.len();
+        self.bytes.get_mut(self.len..end).ok_or(std::fmt::Error)?.copy_from_slice(s.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}

@@ -4,7 +4,7 @@ use crate::bench::Bench;
 use crate::job::{Job, Op};
 use crate::library::{Aio, Context, Event, Iocb};
 use crate::measure::{self, Side, Slice, cpu_time};
-use crate::place::SPAN;
+use crate::place::WIDE;
 use crate::row::Row;
 use std::cell::RefCell;
 use std::io;
@@ -45,7 +45,7 @@ fn setup_and_destroy(aio: &'static Aio, job: &Job, time: Duration) -> Spent {
 pub fn events(bench: &Bench) -> io::Result<Vec<Row>> {
     let job = one_block(bench, READY)?;
     let side = |aio| -> Work<'_> {
-        let context = Context::new(aio, 128).expect("io_setup");
+        let context = Context::patient(aio, 128);
         let mut iocbs: Vec<Iocb> = (0..READY).map(|slot| job.iocb(slot)).collect();
         Box::new(move |time| poll_and_reap(&context, &mut iocbs, time))
     };
@@ -98,9 +98,9 @@ impl Slice {
 }
 
 fn one_block(bench: &Bench, depth: usize) -> io::Result<Job> {
-    let fd = bench.place.file("read.dat", SPAN, 0)?;
+    let fd = bench.place.file("read.dat", WIDE, 0)?;
     bench.place.settle("read.dat")?;
-    Ok(Job::new(fd, Op::Read, 512, 0, depth, SPAN))
+    Ok(Job::new(fd, Op::Read, 512, 0, depth, WIDE))
 }
 
 /// A row for each name, from what the sides (kernel, ours) spent on it.

@@ -92,6 +92,19 @@ impl Context {
         }
     }
 
+    /// As `new`; waits for others to give back what fs.aio-max-nr allows.
+    pub fn patient(aio: &'static Aio, nr: usize) -> Self {
+        for _ in 0..100 {
+            match Self::new(aio, nr) {
+                Err(error) if error == -libc::EAGAIN => {
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+                other => return other.expect("io_setup"),
+            }
+        }
+        panic!("io_setup: EAGAIN for 10 seconds (fs.aio-max-nr)");
+    }
+
     /// The ring's address.
     pub fn id(&self) -> usize {
         self.id

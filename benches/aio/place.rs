@@ -7,8 +7,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The file of the cached and O_DIRECT rows.
-pub const SPAN: u64 = 4 << 20;
+/// What the cached rows go over: little enough for the processor's caches, so
+/// that the rows compare the code and not the memory.
+pub const HOT: u64 = 4 << 20;
+/// What the O_DIRECT rows go over, and the "wide" cached ones.
+pub const WIDE: u64 = 64 << 20;
 
 /// A directory of ours; it goes when this is dropped.
 pub struct Place {

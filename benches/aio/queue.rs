@@ -94,8 +94,7 @@ unsafe impl Send for Libaio<'_> {}
 
 impl<'a> Libaio<'a> {
     pub fn new(aio: &'static Aio, job: &'a Job, wait: Wait) -> Self {
-        let context = Context::new(aio, job.depth.max(128))
-            .unwrap_or_else(|e| panic!("io_setup: {}", std::io::Error::from_raw_os_error(-e)));
+        let context = Context::patient(aio, job.depth.max(128));
         let mut iocbs: Vec<Iocb> = (0..job.depth).map(|slot| job.iocb(slot)).collect();
         if let Some(fd) = wait.eventfd() {
             for iocb in &mut iocbs {

@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 use crate::job::{Job, Op, Op::Read, Op::Write};
 use crate::measure::{self, Side, Slice};
-use crate::place::SPAN;
+use crate::place::{HOT, WIDE};
 use crate::queue::{self, Libaio, Plain, Queue};
 use crate::reaper::Reaped;
 use crate::row::{Row, name_of_size};
@@ -30,6 +30,7 @@ pub struct Rate {
     size: usize,
     vecs: usize,
     depth: usize,
+    wide: bool,
 }
 
 const KIB: usize = 1024;
@@ -38,7 +39,7 @@ pub fn all() -> Vec<Rate> {
     let mut all = Vec::new();
     let mut add = |style, direct, op, size, vecs, depths: &[usize]| {
         for &depth in depths {
-            all.push(Rate { style, direct, op, size, vecs, depth });
+            all.push(Rate { style, direct, op, size, vecs, depth, wide: direct });
         }
     };
     for op in [Read, Write] {
@@ -60,6 +61,10 @@ pub fn all() -> Vec<Rate> {
             add(style, true, op, 4 * KIB, 0, &[1, 32]);
         }
     }
+    for depth in [1, 32] {
+        let (style, direct, op, wide) = (Style::Loop, false, Read, true);
+        all.push(Rate { style, direct, op, size: 4 * KIB, vecs: 0, depth, wide });
+    }
     all
 }
 
@@ -78,15 +83,17 @@ impl Rate {
             (Read, _) => "readv",
             (Write, _) => "overwritev",
         };
-        format!("{style}{place} {op} {} qd{}", name_of_size(self.size), self.depth)
+        let wide = if self.wide && !self.direct { " wide" } else { "" };
+        format!("{style}{place} {op} {} qd{}{wide}", name_of_size(self.size), self.depth)
     }
 
     pub fn run(&self, bench: &Bench) -> std::io::Result<Vec<Row>> {
         let file = if self.op == Read { "read.dat" } else { "write.dat" };
         let flags = if self.direct { libc::O_DIRECT } else { 0 };
-        let fd = bench.place.file(file, SPAN, flags)?;
+        let fd = bench.place.file(file, WIDE, flags)?;
         bench.place.settle(file)?;
-        let job = Job::new(fd, self.op, self.size, self.vecs, self.depth, SPAN);
+        let span = if self.wide { WIDE } else { HOT };
+        let job = Job::new(fd, self.op, self.size, self.vecs, self.depth, span);
         let mut queues: Vec<(&str, Box<dyn Queue + '_>)> = vec![
             ("kernel", self.libaio(bench.kernel, &job)),
             ("ours", self.libaio(bench.ours, &job)),

@@ -49,7 +49,7 @@ const STOP: u64 = u64::MAX;
 
 impl<'a> Reaped<'a> {
     pub fn libaio(aio: &'static Aio, job: &'a Job) -> Self {
-        let context = Arc::new(Context::new(aio, job.depth.max(128)).expect("io_setup"));
+        let context = Arc::new(Context::patient(aio, job.depth.max(128)));
         let iocbs = (0..job.depth).map(|slot| job.iocb(slot)).collect();
         let finished = Arc::new(Finished::default());
         let (size, depth) = (job.size as i64, job.depth);

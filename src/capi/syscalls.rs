@@ -10,7 +10,7 @@ use crate::aio_kiocb;
 use crate::errno::Errno;
 use crate::mm::{self, lookup_ioctx};
 use crate::read_events::{Until, read_events};
-use crate::{submit, sys, uaccess};
+use crate::{last_thread, submit, sys, uaccess};
 use std::ffi::{c_int, c_long};
 use std::mem::offset_of;
 
@@ -35,6 +35,7 @@ fn setup(nr_events: u32, ctxp: u64) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     let mm = mm::mm_or_init(aio_kiocb::complete_pinned)?;
+    last_thread::note_user();
     let id = mm::ioctx_alloc(mm, nr_events)?;
     let stored = uaccess::put_user_probed(ctxp, id as usize);
     if stored.is_err()

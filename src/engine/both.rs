@@ -58,8 +58,9 @@ impl Both {
     /// `op` is memory of a request slab.
     unsafe fn of(&self, op: OpPtr) -> &'static dyn Engine {
         // SAFETY: by the caller's word.
+        let by_threads = unsafe { op.as_ref() }.by_threads.load(Relaxed);
         match self.threads() {
-            Some(threads) if unsafe { op.as_ref() }.by_threads.load(Relaxed) => threads,
+            Some(threads) if by_threads => threads,
             _ => self.uring,
         }
     }

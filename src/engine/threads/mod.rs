@@ -37,7 +37,7 @@ use link::Link;
 use pins::Pins;
 use poller::Poller;
 use pool::Pool;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU32};
@@ -200,15 +200,6 @@ impl Threads {
     pub fn close_in_child(&self) {
         self.link.close_if_ours();
     }
-}
-
-/// The first thing on each of our threads.
-fn enter_thread(name: &'static CStr) {
-    /// Signals 32 and 33 are glibc's own: setuid(2) asks every thread with them
-    /// to take part, and waits.
-    const OF_GLIBC: sys::SigSet = 3 << 31;
-    sys::sigmask_set(!OF_GLIBC);
-    worker::set_name(name);
 }
 
 extern "C" fn first_worker(arg: *mut c_void) -> *mut c_void {

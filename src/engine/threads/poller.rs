@@ -5,9 +5,10 @@
 //! that wait for it, and asks for one report at a time (EPOLLONESHOT).
 
 use super::pins::{Pin, Pins};
-use super::{Threads, WAITING, enter_thread, locked};
+use super::{Threads, WAITING, locked};
 use crate::engine::op::{Kind, Op, OpList, OpPtr};
 use crate::errno::Errno;
+use crate::worker;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Mutex;
@@ -198,7 +199,7 @@ impl Threads {
 }
 
 pub(super) extern "C" fn main(arg: *mut c_void) -> *mut c_void {
-    enter_thread(c"aio-rs-poller");
+    let _running = worker::enter(c"aio-rs-poller");
     // SAFETY: `as_arg` made it.
     unsafe { Threads::from_arg(arg) }.watch()
 }

@@ -8,7 +8,7 @@
 
 use super::cancel::CancelRequest;
 use super::queue::Queue;
-use super::{QUEUED, Threads, enter_thread, locked, run};
+use super::{QUEUED, Threads, locked, run};
 use crate::engine::op::OpPtr;
 use crate::errno::Errno;
 use crate::{sys, worker};
@@ -265,7 +265,7 @@ fn seconds() -> i64 {
 }
 
 pub(super) extern "C" fn main(arg: *mut c_void) -> *mut c_void {
-    enter_thread(c"aio-rs-worker");
+    let _running = worker::enter(c"aio-rs-worker");
     // SAFETY: `as_arg` made it.
     unsafe { Threads::from_arg(arg) }.work();
     null_mut()

@@ -4,8 +4,8 @@ mod kit;
 mod rough;
 
 use super::Threads;
-use crate::engine::Cancelled;
-use crate::engine::op::{FileTraits, Kind};
+use crate::engine::op::Kind;
+use crate::engine::{Cancelled, Engine};
 use crate::sys;
 use kit::*;
 use std::os::fd::AsRawFd;
@@ -48,7 +48,7 @@ fn errors_are_results() {
 #[test]
 fn the_file_is_the_one_of_io_submit() {
     let engine = start(4);
-    let (a, b) = (temp_path(&[b'a'; 4096]), temp_path(&[b'b'; 4096]));
+    let (a, b) = (named_file(&[b'a'; 4096]), named_file(&[b'b'; 4096]));
     for round in 0..10_000 {
         let file = std::fs::File::open(&a).unwrap();
         let number = file.as_raw_fd();
@@ -75,7 +75,7 @@ fn the_file_is_the_one_of_io_submit() {
 #[test]
 fn record_locks_are_kept() {
     let engine = start(2);
-    let path = temp_path(b"locked");
+    let path = named_file(b"locked");
     let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     // SAFETY: plain integers; the structures live through the calls.
     unsafe {
@@ -124,7 +124,7 @@ fn a_bad_descriptor_stops_the_batch_there() {
     let (pinned, why) = try_pin(engine, &mut [&mut good, &mut bad, &mut behind]);
     assert_eq!((pinned, why), (1, Err(crate::errno::Errno::EBADF)));
     good.start();
-    engine.kick_now();
+    engine.kick();
     assert_eq!(good.wait(), 4);
 }
 
@@ -325,14 +325,4 @@ fn a_queued_operation_can_be_cancelled() {
     assert_eq!(w.cancel(engine), Cancelled::Yes);
     assert_eq!(slow.wait(), -i64::from(libc::EAGAIN));
     assert_eq!(contents(&file), b"abcd");
-}
-
-#[test]
-fn traits_of_a_file_decide() {
-    // The test's own helper: a regular file is seekable, a pipe is not.
-    assert_eq!(
-        traits_of(temp_file(b"").as_raw_fd()),
-        FileTraits { seekable: true, ..FileTraits::default() }
-    );
-    assert!(!traits_of(pipe().0.as_raw_fd()).seekable);
 }

@@ -86,7 +86,7 @@ impl CancelRequest {
 }
 
 pub extern "C" fn main(arg: *mut c_void) -> *mut c_void {
-    worker::set_name(c"aio-rs-uring");
+    let _running = worker::enter(c"aio-rs-uring");
     // SAFETY: the engine lives for ever.
     let ring = unsafe { &*arg.cast_const().cast::<Ring>() };
     match sys::keep_only_fd(ring.own_fd) {

@@ -57,12 +57,6 @@ pub fn start(max_workers: u32) -> &'static Threads {
     Threads::start(complete, max_workers).unwrap()
 }
 
-impl Threads {
-    pub fn kick_now(&self) {
-        Engine::kick(self);
-    }
-}
-
 pub fn traits_of(fd: c_int) -> FileTraits {
     let kind = sys::fstat(fd).unwrap().st_mode & libc::S_IFMT;
     FileTraits { seekable: matches!(kind, libc::S_IFREG | libc::S_IFBLK), ..FileTraits::default() }
@@ -118,9 +112,13 @@ impl Req {
     }
 
     pub fn start(&self) {
+        self.start_quietly();
+        self.engine.kick();
+    }
+
+    pub fn start_quietly(&self) {
         // SAFETY: pinned.
         unsafe { self.engine.start(self.ptr()) };
-        self.engine.kick();
     }
 
     pub fn is_done(&self) -> bool {
@@ -162,10 +160,7 @@ pub fn pin(engine: &Threads, reqs: &mut [&mut Req]) {
 
 pub fn submit(engine: &Threads, reqs: &mut [&mut Req]) {
     pin(engine, reqs);
-    for r in reqs.iter() {
-        // SAFETY: pinned.
-        unsafe { engine.start(r.ptr()) };
-    }
+    reqs.iter().for_each(|r| r.start_quietly());
     engine.kick();
 }
 
@@ -173,20 +168,32 @@ pub fn pattern(len: usize, seed: u8) -> Vec<u8> {
     (0..len).map(|i| (i as u8).wrapping_mul(31).wrapping_add((i >> 8) as u8 ^ seed)).collect()
 }
 
-pub fn temp_path(contents: &[u8]) -> PathBuf {
+/// A file that is gone with this.
+pub struct Named(PathBuf);
+
+impl AsRef<std::path::Path> for Named {
+    fn as_ref(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+pub fn named_file(contents: &[u8]) -> Named {
     static N: AtomicU32 = AtomicU32::new(0);
     let name = format!("aio-rs-threads-{}-{}", std::process::id(), N.fetch_add(1, Relaxed));
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, contents).unwrap();
-    path
+    Named(path)
 }
 
 /// Without a name.
 pub fn temp_file(contents: &[u8]) -> File {
-    let path = temp_path(contents);
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
-    std::fs::remove_file(path).unwrap();
-    file
+    std::fs::OpenOptions::new().read(true).write(true).open(named_file(contents)).unwrap()
 }
 
 pub fn contents(mut f: &File) -> Vec<u8> {
@@ -240,13 +247,15 @@ pub fn alone(test: &str) -> bool {
     if std::env::var_os("AIO_RS_ALONE").is_some() {
         return true;
     }
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", "--test-threads=1"])
         .arg(format!("engine::threads::tests::rough::{test}"))
         .env("AIO_RS_ALONE", "1")
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success(), "{test}: {status}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let passed = output.status.success() && said.contains("1 passed");
+    assert!(passed, "{test}: {}\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr));
     false
 }
 

@@ -1,0 +1,211 @@
+//! The contexts of a program as an executor follows them: what was accepted, what
+//! has completed, by looking at the ring.
+
+use crate::layout::*;
+use crate::mem;
+use crate::trace::{Event, Ring};
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+/// An accepted operation that has not completed.
+struct Pending {
+    data: u64,
+    /// A poll: a duplicate of its descriptor, and what it waits for.
+    poll: Option<(RawFd, i16)>,
+}
+
+/// A live context.
+pub struct Live {
+    pub address: u64,
+    nr: u32,
+    /// Where the next event will go.
+    true_tail: u32,
+    /// The tail in memory when last looked at.
+    seen_tail: u32,
+    new: Vec<Event>,
+    pending: Vec<Pending>,
+}
+
+fn poll_ready(fd: RawFd, events: i16) -> bool {
+    let mut p = libc::pollfd { fd, events, revents: 0 };
+    // SAFETY: one structure, which lives through the call.
+    unsafe { libc::poll(&raw mut p, 1, 0) != 0 }
+}
+
+impl Live {
+    fn at(address: u64) -> Self {
+        let mut live =
+            Self { address, nr: 0, true_tail: 0, seen_tail: 0, new: vec![], pending: vec![] };
+        live.nr = live.header()[1];
+        live.seen_tail = live.header()[3];
+        live.true_tail = live.seen_tail;
+        live
+    }
+
+    pub fn nr(&self) -> u32 {
+        self.nr
+    }
+
+    pub fn header(&self) -> [u32; 8] {
+        // SAFETY: a live context's address is its ring's; both sides only write
+        // whole words.
+        unsafe { std::ptr::read_volatile(self.address as *const [u32; 8]) }
+    }
+
+    pub fn set_header(&self, field: usize, value: u32) {
+        // SAFETY: as for header.
+        unsafe { std::ptr::write_volatile((self.address as *mut u32).add(field), value) };
+    }
+
+    /// The program itself has written the tail.
+    pub fn tail_was_set(&mut self) {
+        self.seen_tail = self.header()[3];
+    }
+
+    fn record(&self, index: u32) -> *mut Event {
+        assert!(index < self.nr);
+        (self.address + 32 + EVENT * u64::from(index)) as *mut Event
+    }
+
+    pub fn event(&self, index: u32) -> Event {
+        // SAFETY: a record of a live ring.
+        unsafe { std::ptr::read_volatile(self.record(index % self.nr)) }
+    }
+
+    pub fn scribble(&self, index: u32, byte: u8) {
+        // SAFETY: as for event.
+        unsafe { std::ptr::write_bytes(self.record(index % self.nr), byte, 1) };
+    }
+
+    /// How many events io_getevents would find.
+    pub fn available(&self) -> u32 {
+        let h = self.header();
+        let (head, tail) = (h[2] % self.nr, h[3] % self.nr);
+        if h[2] == h[3] { 0 } else { (tail + self.nr - head) % self.nr }
+    }
+
+    pub fn accepted(&mut self, data: u64, poll: Option<(i32, i16)>) {
+        // SAFETY: no memory is passed.
+        let dup = |fd| unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 500) };
+        let poll = poll.map(|(fd, events)| (dup(fd), events));
+        self.pending.push(Pending { data, poll });
+    }
+
+    /// Looks for new events.
+    pub fn scan(&mut self) {
+        let tail = self.header()[3];
+        if tail == self.seen_tail || tail >= self.nr {
+            return;
+        }
+        while self.true_tail != tail {
+            let event = self.event(self.true_tail);
+            self.true_tail = (self.true_tail + 1) % self.nr;
+            if let Some(i) = self.pending.iter().position(|p| p.data == event.data) {
+                self.pending.swap_remove(i).close();
+            }
+            self.new.push(event);
+        }
+        self.seen_tail = tail;
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// How many of them are not polls.
+    pub fn transfers(&self) -> usize {
+        self.pending.iter().filter(|p| p.poll.is_none()).count()
+    }
+
+    /// Nothing in flight can complete by itself.
+    fn settled(&mut self) -> bool {
+        self.scan();
+        self.pending.iter().all(|p| p.poll.is_some_and(|(fd, events)| !poll_ready(fd, events)))
+    }
+}
+
+impl Pending {
+    fn close(self) {
+        if let Some((fd, _)) = self.poll {
+            // SAFETY: the duplicate is ours.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+/// All contexts, by variable.
+#[derive(Default)]
+pub struct Rings {
+    pub live: [Option<Live>; CONTEXT_COUNT as usize],
+    /// What the variables held before io_destroy.
+    pub stale: [u64; CONTEXT_COUNT as usize],
+}
+
+impl Rings {
+    pub fn get(&mut self, slot: u8) -> Option<&mut Live> {
+        self.live[slot as usize].as_mut()
+    }
+
+    /// A context was made. Old values may name it now.
+    pub fn made(&mut self, slot: u8, address: u64) {
+        self.stale = Default::default();
+        self.live[slot as usize] = Some(Live::at(address));
+    }
+
+    pub fn destroyed(&mut self, slot: u8) {
+        if let Some(live) = self.live[slot as usize].take() {
+            self.stale[slot as usize] = live.address;
+            live.pending.into_iter().for_each(Pending::close);
+        }
+    }
+
+    /// Waits until all that can complete has, and, if told, until as much is in
+    /// flight as `expected`. False: it never came to that.
+    pub fn settle(&mut self, expected: Option<&[u32]>) -> bool {
+        const LIMIT: Duration = Duration::from_secs(2);
+        let start = Instant::now();
+        for round in 0.. {
+            // One completion can make another possible: look at all, twice.
+            let mut done = true;
+            for (i, live) in self.live.iter_mut().enumerate() {
+                let Some(live) = live else { continue };
+                done &= live.settled();
+                done &= expected.is_none_or(|e| live.in_flight() <= e[i] as usize);
+            }
+            if done {
+                return true;
+            }
+            if start.elapsed() > LIMIT {
+                return false;
+            }
+            if round > 20 {
+                std::thread::sleep(Duration::from_micros(50));
+            } else {
+                std::thread::yield_now();
+            }
+        }
+        unreachable!()
+    }
+
+    /// The rings as they are now; the next look tells what is new from here on.
+    pub fn look(&mut self) -> Vec<Option<Ring>> {
+        let look = |live: &mut Live| {
+            live.scan();
+            Ring {
+                header: live.header(),
+                new: std::mem::take(&mut live.new),
+                in_flight: live.in_flight() as u32,
+            }
+        };
+        self.live.iter_mut().map(|live| live.as_mut().map(look)).collect()
+    }
+}
+
+/// The context variable.
+pub fn variable(slot: u8) -> u64 {
+    CONTEXTS + 8 * u64::from(slot)
+}
+
+pub fn value(slot: u8) -> u64 {
+    mem::read(variable(slot))
+}
