@@ -24,7 +24,7 @@ pub fn init() {
     let mut key = 0;
     // SAFETY: the destructor is code of a library that is never unloaded.
     if unsafe { libc::pthread_key_create(&raw mut key, Some(leaves)) } == 0 {
-        let _ = KEY.compare_exchange(0, key as u32 + 1, AcqRel, Acquire);
+        let _ = KEY.compare_exchange(0, key + 1, AcqRel, Acquire);
     }
 }
 
@@ -33,11 +33,12 @@ pub fn note_user() {
     let key = KEY.load(Relaxed);
     if key != 0 {
         // SAFETY: the key exists; the value only has to be not null.
-        unsafe {
-            libc::pthread_setspecific(key as libc::pthread_key_t - 1, (&raw const KEY).cast())
-        };
+        unsafe { libc::pthread_setspecific(key - 1, (&raw const KEY).cast()) };
     }
 }
+
+/// How long a thread of ours that ends may be seen by others, some milliseconds.
+const NAPS: u32 = 40;
 
 extern "C" fn leaves(_: *mut c_void) {
     static EXITING: AtomicBool = AtomicBool::new(false);
@@ -47,7 +48,9 @@ extern "C" fn leaves(_: *mut c_void) {
     let me = sys::gettid();
     let _ = LEAVING.iter().find(|s| s.compare_exchange(0, me, AcqRel, Acquire).is_ok());
     let mut last = only_ours_left();
-    while !last && worker::unsettled() {
+    let mut patience = 0;
+    while !last && (worker::unsettled() || patience > 0) {
+        patience = if patience == 0 { NAPS } else { patience - 1 };
         sys::nap();
         last = only_ours_left();
     }

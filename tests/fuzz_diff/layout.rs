@@ -14,6 +14,8 @@ pub const DATA_LEN: u64 = WINDOW * WINDOWS;
 /// The iocbs that programs name by number.
 pub const IOCBS: u64 = ARENA + 0x10_0000;
 pub const IOCB_COUNT: u64 = 32;
+/// Places for iocbs that are not aligned, two iocbs apart.
+pub const ASKEW_IOCBS: u64 = IOCBS + PAGE / 2;
 /// Arrays of pointers to iocbs.
 pub const ARRAYS: u64 = ARENA + 0x11_0000;
 pub const ARRAYS_LEN: u64 = PAGE;

@@ -149,6 +149,25 @@ pub const IOPRIO: u32 = 2;
 pub const RWF_NOWAIT: u32 = 8;
 
 impl Iocb {
+    /// A read of nothing.
+    pub fn read(at: IocbAt, fd: Fd) -> Self {
+        Self {
+            at,
+            opcode: PREAD,
+            fd,
+            buf: Buf::At(Addr::Null),
+            nbytes: 0,
+            offset: 0,
+            rw_flags: 0,
+            flags: 0,
+            resfd: Fd::Raw(0),
+            reqprio: 0,
+            reserved2: 0,
+            data: 0,
+            key: 0,
+        }
+    }
+
     pub fn reads(&self) -> bool {
         matches!(self.opcode, PREAD | PREADV)
     }
@@ -257,4 +276,32 @@ pub enum Value {
     /// So much more than it is now.
     Plus(u32),
     Is(u32),
+}
+
+impl Step {
+    pub fn iocbs(&self) -> &[Iocb] {
+        match self {
+            Self::Submit(s) => &s.iocbs,
+            _ => &[],
+        }
+    }
+
+    pub fn may_write_files(&self) -> bool {
+        matches!(self, Self::Truncate { .. }) || self.iocbs().iter().any(Iocb::writes)
+    }
+}
+
+impl Program {
+    /// Step `i` goes over into the next without waiting for its operations; those
+    /// of `before` iocbs may be in flight already.
+    pub fn hurries(&self, i: usize, before: usize) -> bool {
+        let windows = crate::layout::WINDOWS as usize;
+        let here = before + self.steps[i].iocbs().len();
+        matches!(&self.steps[i], Step::Submit(s) if s.hurry)
+            && match self.steps.get(i + 1) {
+                Some(Step::Submit(next)) => here + next.iocbs.len() <= windows,
+                Some(Step::Drain { .. } | Step::Destroy { .. }) => true,
+                _ => false,
+            }
+    }
 }

@@ -17,6 +17,7 @@ struct Pending {
 /// A live context.
 pub struct Live {
     pub address: u64,
+    id: u32,
     nr: u32,
     /// Where the next event will go.
     true_tail: u32,
@@ -34,16 +35,27 @@ fn poll_ready(fd: RawFd, events: i16) -> bool {
 
 impl Live {
     fn at(address: u64) -> Self {
-        let mut live =
-            Self { address, nr: 0, true_tail: 0, seen_tail: 0, new: vec![], pending: vec![] };
-        live.nr = live.header()[1];
-        live.seen_tail = live.header()[3];
-        live.true_tail = live.seen_tail;
-        live
+        // SAFETY: a live context's address is its ring's.
+        let [id, nr, _, tail, ..] = unsafe { *(address as *const [u32; 8]) };
+        Self { address, id, nr, true_tail: tail, seen_tail: tail, new: vec![], pending: vec![] }
     }
 
     pub fn nr(&self) -> u32 {
         self.nr
+    }
+
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub fn true_tail(&self) -> u32 {
+        self.true_tail
+    }
+
+    /// The program has written something else to it than belongs there.
+    pub fn header_changed(&self) -> bool {
+        let [id, nr, head, tail, ..] = self.header();
+        id != self.id || nr != self.nr || head >= nr || tail != self.true_tail
     }
 
     pub fn header(&self) -> [u32; 8] {
@@ -139,6 +151,8 @@ pub struct Rings {
     pub live: [Option<Live>; CONTEXT_COUNT as usize],
     /// What the variables held before io_destroy.
     pub stale: [u64; CONTEXT_COUNT as usize],
+    /// Contexts that no variable holds any more.
+    pub orphans: Vec<u64>,
 }
 
 impl Rings {
@@ -149,6 +163,7 @@ impl Rings {
     /// A context was made. Old values may name it now.
     pub fn made(&mut self, slot: u8, address: u64) {
         self.stale = Default::default();
+        self.forgotten(slot);
         self.live[slot as usize] = Some(Live::at(address));
     }
 
@@ -156,6 +171,14 @@ impl Rings {
         if let Some(live) = self.live[slot as usize].take() {
             self.stale[slot as usize] = live.address;
             live.pending.into_iter().for_each(Pending::close);
+        }
+    }
+
+    /// The variable was overwritten; the context lives on.
+    pub fn forgotten(&mut self, slot: u8) {
+        if let Some(old) = self.live[slot as usize].take() {
+            self.orphans.push(old.address);
+            old.pending.into_iter().for_each(Pending::close);
         }
     }
 

@@ -58,7 +58,7 @@ pub fn window(k: usize) -> u64 {
 pub fn iocb_address(at: IocbAt) -> u64 {
     match at {
         IocbAt::Pool(i) => IOCBS + IOCB * (u64::from(i) % IOCB_COUNT),
-        IocbAt::Askew(i, by) => IOCBS + IOCB * (u64::from(i) % IOCB_COUNT) + u64::from(by),
+        IocbAt::Askew(i, by) => ASKEW_IOCBS + 2 * IOCB * u64::from(i % 16) + u64::from(by % 64),
         IocbAt::Edge(before) => EDGE_IOCB + PAGE - u64::from(before),
         IocbAt::ReadOnly => READ_ONLY + 512,
         IocbAt::Bad(addr) => resolve(addr, DATA, EDGE_IOCB),
@@ -88,7 +88,6 @@ fn write_segments(segs: &[Seg], at: u64, window: u64) -> u64 {
 }
 
 /// Writes iocb `k` of a call and what it points to; returns its address.
-/// `window` is the number of its window of data.
 pub fn write_iocb(iocb: &Iocb, data: u64, k: usize, window_nr: usize) -> u64 {
     let window = window(window_nr);
     let buf = match &iocb.buf {
@@ -119,12 +118,7 @@ pub fn write_iocb(iocb: &Iocb, data: u64, k: usize, window_nr: usize) -> u64 {
     let bytes: [u8; IOCB as usize] = unsafe { std::mem::transmute(raw) };
     match iocb.at {
         IocbAt::ReadOnly => mem::write_read_only(512, &bytes),
-        // As much of it as there is memory for.
-        IocbAt::Edge(before) => {
-            let fits = usize::from(before).min(bytes.len());
-            bytes[..fits].iter().enumerate().for_each(|(i, b)| mem::write(at + i as u64, *b));
-        }
-        at_all if iocb_is_good(at_all) => mem::write(at, bytes),
+        good if iocb_is_good(good) => mem::write(at, bytes),
         _ => {}
     }
     at
@@ -164,4 +158,11 @@ pub fn would_block(iocb: &Iocb, used: &mut Vec<u8>) -> bool {
     let mut p = libc::pollfd { fd: fd_number(iocb.fd), events, revents: 0 };
     // SAFETY: one structure, which lives through the call.
     unsafe { libc::poll(&raw mut p, 1, 0) == 0 }
+}
+
+pub fn poll_events(iocb: &Iocb) -> i16 {
+    match iocb.buf {
+        Buf::Events(bits) => bits as i16,
+        _ => 0,
+    }
 }

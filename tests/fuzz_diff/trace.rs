@@ -44,6 +44,8 @@ pub struct StepTrace {
     pub left_out: u32,
     /// `key` of the iocbs of a submit, where they can be read.
     pub keys: Vec<u32>,
+    /// What follows was looked at, after all that can complete had completed.
+    pub settled: bool,
     /// By context variable.
     pub rings: Vec<Option<Ring>>,
     /// (descriptor, what can be asked about it).

@@ -205,10 +205,14 @@ impl Threads {
 extern "C" fn first_worker(arg: *mut c_void) -> *mut c_void {
     // SAFETY: `start_on` passed it.
     let engine = unsafe { Threads::from_arg(arg) };
+    let _running = worker::enter(c"aio-rs-worker");
     let set_up = engine.set_up();
     engine.started.store(set_up.map_or_else(|e| 2 + e.0 as u32, |()| 1), Release);
     sys::futex_wake(&engine.started, 1);
-    if set_up.is_ok() { pool::main(arg) } else { null_mut() }
+    if set_up.is_ok() {
+        engine.work();
+    }
+    null_mut()
 }
 
 extern "C" fn close_in_child() {

@@ -132,7 +132,7 @@ impl Threads {
         }
     }
 
-    fn work(&self) {
+    pub(super) fn work(&self) {
         let mut ioprio = 0;
         let mut s = self.pool.lock();
         loop {
@@ -264,7 +264,7 @@ fn seconds() -> i64 {
     sys::monotonic_now().tv_sec
 }
 
-pub(super) extern "C" fn main(arg: *mut c_void) -> *mut c_void {
+extern "C" fn main(arg: *mut c_void) -> *mut c_void {
     let _running = worker::enter(c"aio-rs-worker");
     // SAFETY: `as_arg` made it.
     unsafe { Threads::from_arg(arg) }.work();

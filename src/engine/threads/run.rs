@@ -3,7 +3,7 @@
 use super::{BLOCKS, FRUITLESS, RUNNING, Threads};
 use crate::abi::RWF_NOWAIT;
 use crate::engine::blocking;
-use crate::engine::op::{Kind, Op, OpArgs, OpPtr};
+use crate::engine::op::{Kind, Op, OpArgs, OpPtr, Timeout};
 use crate::errno::Errno;
 use crate::sys;
 use std::ffi::c_int;
@@ -85,7 +85,8 @@ impl Threads {
         }
         let waits = not_now
             && o.state.fetch_add(FRUITLESS, Relaxed) / FRUITLESS < PATIENCE
-            && !has_timeout(fd, args.kind)
+            // Only a blocking call keeps to a timeout.
+            && args.timeout == Timeout::NONE
             && self.poller.add(&self.pins, op).is_ok();
         if !waits {
             o.state.fetch_or(BLOCKS, Relaxed);
@@ -233,17 +234,6 @@ unsafe fn blocking_step(fd: c_int, args: &mut OpArgs) -> Option<i64> {
         Err(Errno::EINTR) => None,
         Err(e) => Some(failed(args, e)),
     }
-}
-
-/// SO_RCVTIMEO and SO_SNDTIMEO only work in a blocking call.
-fn has_timeout(fd: c_int, kind: Kind) -> bool {
-    let name = if kind == Kind::Write { libc::SO_SNDTIMEO } else { libc::SO_RCVTIMEO };
-    let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
-    let mut len = size_of_val(&time) as libc::socklen_t;
-    // SAFETY: both live through the call.
-    let asked =
-        unsafe { crate::sys!(getsockopt, fd, libc::SOL_SOCKET, name, &raw mut time, &raw mut len) };
-    asked.is_ok() && (time.tv_sec, time.tv_usec) != (0, 0)
 }
 
 /// Gives the thread the priority of the operation; it keeps it until another is

@@ -188,6 +188,7 @@ fn sockets_and_their_timeouts() {
     assert_eq!(r.wait(), 3);
     a.set_read_timeout(Some(std::time::Duration::from_millis(100))).unwrap();
     let mut r = Req::read(engine, &a, 16, -1);
+    r.args().timeout.nsec = 100_000_000;
     submit(engine, &mut [&mut r]);
     assert_eq!(r.wait(), -i64::from(libc::EAGAIN));
     drop(b);
@@ -316,6 +317,7 @@ fn a_queued_operation_can_be_cancelled() {
     let (a, _b) = std::os::unix::net::UnixStream::pair().unwrap();
     a.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
     let mut slow = Req::read(engine, &a, 16, -1);
+    slow.args().timeout.nsec = 500_000_000;
     submit(engine, &mut [&mut slow]);
     std::thread::sleep(std::time::Duration::from_millis(100));
     let file = temp_file(b"abcd");

@@ -8,6 +8,7 @@ use crate::sys;
 use std::ffi::c_int;
 use std::fs::File;
 use std::io::Read;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::ptr::NonNull;
@@ -64,12 +65,14 @@ pub fn traits_of(fd: c_int) -> FileTraits {
 
 impl Req {
     pub fn new(engine: &'static Threads, kind: Kind, fd: c_int) -> Self {
-        let inner =
-            Inner { op: Op::new(), engine, res: AtomicI64::new(i64::MIN), done: AtomicU32::new(0) };
+        // SAFETY: as in a request slab: zeroes are valid.
+        let op = unsafe { MaybeUninit::<Op>::zeroed().assume_init() };
+        let inner = Inner { op, engine, res: AtomicI64::new(i64::MIN), done: AtomicU32::new(0) };
         let mut r = Self { inner: Box::new(inner), buf: Vec::new() };
         let args = r.args();
         args.kind = kind;
         args.fd = fd;
+        args.resfd = -1;
         args.traits = traits_of(fd);
         r
     }
@@ -151,7 +154,7 @@ pub fn try_pin(engine: &Threads, reqs: &mut [&mut Req]) -> (usize, Result<(), Er
     reqs.iter().for_each(|r| batch.push(r.ptr()));
     // SAFETY: ours, filled in.
     let why = unsafe { engine.pin(&mut batch, &mut pinned) };
-    (pinned.len(), why)
+    (pinned.iter().count(), why)
 }
 
 pub fn pin(engine: &Threads, reqs: &mut [&mut Req]) {

@@ -1,0 +1,221 @@
+//! The child process: runs programs on one library, step by step.
+
+use crate::calls::{Calls, Outcome};
+use crate::fds::{self, FIRST_FD};
+use crate::layout::*;
+use crate::libaio::Libaio;
+use crate::mem::{self, Shadow};
+use crate::program::*;
+use crate::rings::{self, Rings};
+use crate::trace::{Report, Request, StepTrace};
+use crate::world::World;
+use crate::{signals, submit, wire};
+use std::path::Path;
+use std::process::ExitCode;
+
+pub struct Options<'a> {
+    pub library: &'a Path,
+    /// It is the system's: it would die of some arguments.
+    pub kernel: bool,
+    pub disk: &'a Path,
+    pub memory: &'a Path,
+    pub cpu: usize,
+    /// Answers wrongly now and then: the fuzzer has to find that.
+    pub wrong: bool,
+}
+
+/// Serves requests from standard input until it is closed.
+pub fn run(options: &Options) -> ExitCode {
+    let lib = match Libaio::load(options.library) {
+        Ok(lib) => lib,
+        Err(e) => {
+            wire::send(&mut std::io::stdout(), &Report::Broken(e.to_string()));
+            return ExitCode::FAILURE;
+        }
+    };
+    mem::map();
+    signals::install();
+    crate::calls::install_callbacks();
+    let mut executor = Executor {
+        world: World::new(options.disk, options.memory),
+        calls: Calls { lib, kernel: options.kernel },
+        rings: Rings::default(),
+        wrong: options.wrong,
+        events_seen: 0,
+    };
+    executor.warm_up();
+    pin_to(options.cpu);
+    wire::send(&mut std::io::stdout(), &Report::Ready);
+    while let Some(request) = wire::receive::<Request>(&mut std::io::stdin()) {
+        executor.program(&request);
+        wire::send(&mut std::io::stdout(), &Report::Done);
+        executor.clean_up();
+    }
+    ExitCode::SUCCESS
+}
+
+/// Slots are counted by CPU: programs run on one.
+fn pin_to(cpu: usize) {
+    // SAFETY: the set is plain data.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set);
+    }
+}
+
+struct Executor {
+    world: World,
+    calls: Calls,
+    rings: Rings,
+    wrong: bool,
+    events_seen: u64,
+}
+
+impl Executor {
+    /// A first context starts our library's threads, on any CPU.
+    fn warm_up(&mut self) {
+        let made = self.calls.setup(1, rings::variable(0));
+        assert_eq!(made, 0, "the first io_setup");
+        self.calls.destroy(rings::value(0));
+        mem::write(rings::variable(0), 0u64);
+    }
+
+    fn program(&mut self, request: &Request) {
+        let program = &request.program;
+        mem::reset();
+        self.world.reset();
+        signals::reset(program.fsize_limit);
+        let mut shadow = Shadow::new();
+        let mut in_a_hurry = 0;
+        for (i, step) in program.steps.iter().enumerate() {
+            let mut outcome = self.step(program, i, in_a_hurry);
+            let hurry = program.hurries(i, in_a_hurry);
+            let mut trace = StepTrace {
+                answer: outcome.answer,
+                errno: outcome.errno,
+                events: std::mem::take(&mut outcome.events),
+                as_in_ring: outcome.as_in_ring,
+                spoilt: outcome.spoilt,
+                left_out: outcome.left_out,
+                keys: outcome.keys,
+                settled: !hurry,
+                rings: vec![],
+                fds: vec![],
+                files: vec![],
+                memory: vec![],
+                signals: [0; 3],
+                stuck: false,
+            };
+            if hurry {
+                in_a_hurry += step.iocbs().len();
+            } else {
+                in_a_hurry = 0;
+                trace.stuck = !self.rings.settle(request.expected.get(i).map(Vec::as_slice));
+                trace.rings = self.rings.look();
+                trace.fds = self.world.state();
+                trace.signals = signals::counts();
+                trace.memory = shadow.changes();
+                if step.may_write_files() || i + 1 == program.steps.len() {
+                    trace.files = self.world.files();
+                }
+            }
+            self.spoil(&mut trace);
+            wire::send(&mut std::io::stdout(), &Report::Step(Box::new(trace)));
+        }
+    }
+
+    fn step(&mut self, program: &Program, i: usize, in_a_hurry: usize) -> Outcome {
+        let rings = &mut self.rings;
+        match &program.steps[i] {
+            Step::Submit(s) => {
+                for iocb in s.iocbs.iter().filter(|iocb| iocb.writes()) {
+                    if let Fd::Slot(slot) = iocb.fd
+                        && let Some(file) = fds::entry(slot).file()
+                    {
+                        self.world.touch(file);
+                    }
+                }
+                self.calls.submit(rings, program, i, s, in_a_hurry)
+            }
+            Step::Truncate { file, len } => {
+                Outcome::of(self.world.truncate(*file, u64::from(*len)))
+            }
+            Step::DropCache { file } => {
+                self.world.drop_cache(*file);
+                Outcome::of(0)
+            }
+            Step::Write { fd, len } => Outcome::of(transfer(*fd, *len, true)),
+            Step::Read { fd, len } => Outcome::of(transfer(*fd, *len, false)),
+            Step::AddEventfd { fd, value } => {
+                let number = FIRST_FD + i32::from(*fd);
+                // SAFETY: writes from `value`.
+                Outcome::of(unsafe { libc::write(number, (&raw const *value).cast(), 8) } as i64)
+            }
+            // SAFETY: the number is for programs.
+            Step::Close { fd } => {
+                Outcome::of(i64::from(unsafe { libc::close(FIRST_FD + i32::from(*fd)) }))
+            }
+            Step::Raise => {
+                signals::raise_usr1();
+                Outcome::of(0)
+            }
+            step => self.calls.step(rings, step),
+        }
+    }
+
+    /// The fuzzer's own test: every thousandth event is reported wrongly.
+    fn spoil(&mut self, trace: &mut StepTrace) {
+        for event in trace.rings.iter_mut().flatten().flat_map(|r| &mut r.new) {
+            self.events_seen += 1;
+            if self.wrong && self.events_seen.is_multiple_of(1000) {
+                event.res += 1;
+            }
+        }
+    }
+
+    fn clean_up(&mut self) {
+        let mut contexts: Vec<u64> = std::mem::take(&mut self.rings.orphans);
+        for slot in 0..CONTEXT_COUNT as u8 {
+            if let Some(live) = self.rings.get(slot) {
+                live.set_header(0, live.id());
+                contexts.push(live.address);
+                self.rings.destroyed(slot);
+            }
+            mem::write(rings::variable(slot), 0u64);
+        }
+        if self.calls.kernel {
+            // Each takes tens of milliseconds.
+            std::thread::scope(|s| {
+                for &ctx in &contexts {
+                    s.spawn(|| self.calls.destroy(ctx));
+                }
+            });
+        } else {
+            contexts.iter().for_each(|&ctx| {
+                self.calls.destroy(ctx);
+            });
+        }
+    }
+}
+
+/// write(2) or read(2) by the program itself, of bytes that lie nowhere else;
+/// left out if it would wait.
+fn transfer(slot: u8, len: u16, write: bool) -> i64 {
+    let mut buf = vec![slot; usize::from(len)];
+    let number = submit::fd_number(Fd::Slot(slot));
+    let events = if write { libc::POLLOUT } else { libc::POLLIN };
+    let mut p = libc::pollfd { fd: number, events, revents: 0 };
+    // SAFETY: one structure; the buffer has this length.
+    unsafe {
+        if libc::poll(&raw mut p, 1, 0) == 0 {
+            return 0;
+        }
+        let n = if write {
+            libc::write(number, buf.as_ptr().cast(), buf.len())
+        } else {
+            libc::read(number, buf.as_mut_ptr().cast(), buf.len())
+        };
+        if n >= 0 { n as i64 } else { -i64::from(*libc::__errno_location()) }
+    }
+}
