@@ -46,12 +46,13 @@ fn refill_reqs_available(ctx: &Kioctx) {
     }
 }
 
-/// Stores the event and publishes it: `fs/aio.c:aio_complete()` up to the unlock.
+/// Stores the events and publishes them: `fs/aio.c:aio_complete()` up to the
+/// unlock.
 #[inline]
-fn post(ctx: &Kioctx, event: IoEvent) {
+fn post(ctx: &Kioctx, events: &[IoEvent]) {
     match ctx.completion_lock.lock() {
         Some(guard) => {
-            post_locked(ctx, event);
+            post_locked(ctx, events);
             drop(guard);
             // A signal handler may have run on this thread in between.
             compiler_fence(std::sync::atomic::Ordering::SeqCst);
@@ -59,16 +60,19 @@ fn post(ctx: &Kioctx, event: IoEvent) {
                 post_left_over(ctx);
             }
         }
-        None => leave_over(ctx, event),
+        None => events.iter().for_each(|&event| leave_over(ctx, event)),
     }
 }
 
 #[inline]
-fn post_locked(ctx: &Kioctx, event: IoEvent) {
-    let tail = ctx.ring.push(ctx.tail.load(Relaxed), event);
+fn post_locked(ctx: &Kioctx, events: &[IoEvent]) {
+    let mut tail = ctx.tail.load(Relaxed);
+    for &event in events {
+        tail = ctx.ring.push(tail, event);
+    }
     ctx.tail.store(tail, Release);
     // Release: pairs with the acquire in `refill_reqs_available`.
-    if ctx.completed_events.fetch_add(1, Release) > 0 {
+    if ctx.completed_events.fetch_add(events.len() as u32, Release) > 0 {
         refill_reqs_available(ctx);
     }
 }
@@ -123,19 +127,19 @@ fn post_left_over(ctx: &Kioctx) {
                     res2: 0,
                 };
                 ctx.slab.free(req.index);
-                post_locked(ctx, event);
+                post_locked(ctx, &[event]);
             }
         }
     }
 }
 
-/// An operation finished inside io_submit, in the caller's thread. `resfd` is the
+/// Operations finished inside io_submit, in the caller's thread. `resfd` is the
 /// program's eventfd, checked in this very call.
 #[inline]
-pub fn aio_complete(ctx: &Kioctx, event: IoEvent, resfd: Option<c_int>) {
-    post(ctx, event);
+pub fn aio_complete(ctx: &Kioctx, events: &[IoEvent], resfd: Option<c_int>) {
+    post(ctx, events);
     if let Some(fd) = resfd {
-        eventfd::signal(fd);
+        eventfd::signal(fd, events.len() as u64);
     }
     ctx.wait.complete(|| ctx.ring.available());
 }
@@ -295,7 +299,7 @@ unsafe fn complete_unpinned(op: OpPtr, res: i64) {
     // SAFETY: the operation is not used otherwise.
     let resfd = unsafe { op.as_ref().args() }.resfd;
     // SAFETY: passed on.
-    unsafe { complete(op, res, |_| eventfd::signal(resfd)) }
+    unsafe { complete(op, res, |_| eventfd::signal(resfd, 1)) }
 }
 
 /// # Safety
@@ -316,7 +320,7 @@ unsafe fn complete(op: OpPtr, res: i64, signal: impl FnOnce(&'static Mm)) {
     let res = if args.kind == Kind::Poll && res == Errno::ECANCELED.neg() { 0 } else { res };
     crate::iovec::release(&mut args.iov);
     let event = IoEvent { data: req.data.load(Relaxed), obj: req.obj.load(Relaxed), res, res2: 0 };
-    post(ctx, event);
+    post(ctx, &[event]);
     if args.resfd >= 0 {
         signal(mm);
     }

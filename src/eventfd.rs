@@ -1,30 +1,44 @@
 //! IOCB_FLAG_RESFD: telling an eventfd from other files, and signalling it.
 
 use crate::errno::Errno;
-use crate::file::{File, FileType};
 use crate::sys;
 use std::ffi::c_int;
 
-/// Mirrors `eventfd_ctx_fdget`.
+/// Mirrors `eventfd_ctx_fdget`. `known`: the number named an eventfd before.
 ///
 /// # Errors
 /// EBADF: not open, or O_PATH. EINVAL: not an eventfd.
-pub fn check(fd: c_int) -> Result<(), Errno> {
-    let file = File::get(fd)?;
+pub fn check(fd: c_int, known: bool) -> Result<(), Errno> {
+    // Every time: what has a type of its own would be written to.
+    if sys::fstat(fd)?.st_mode & libc::S_IFMT != 0 {
+        return if sys::getfl(fd)? & libc::O_PATH != 0 {
+            Err(Errno::EBADF)
+        } else {
+            Err(Errno::EINVAL)
+        };
+    }
+    if known {
+        return Ok(());
+    }
     // Nothing is written: the address is bad. An eventfd finds that out (EFAULT);
     // the other anonymous files cannot be written at all (EINVAL).
     // SAFETY: the null page is never mapped; a fault is answered with EFAULT.
-    let answer = || unsafe { crate::sys!(write, fd, 0usize, 8usize) };
-    if file.kind == FileType::Anonymous && answer() == Err(Errno::EFAULT) {
-        Ok(())
-    } else {
-        Err(Errno::EINVAL)
+    match unsafe { crate::sys!(write, fd, 0usize, 8usize) } {
+        Err(Errno::EFAULT) => Ok(()),
+        Err(Errno::EBADF) => Err(Errno::EBADF),
+        _ => Err(Errno::EINVAL),
     }
 }
 
-/// Mirrors `eventfd_signal`: adds 1 and never blocks; a full one stays full.
-pub fn signal(fd: c_int) {
-    if sys::poll_now(fd, libc::POLLOUT).is_ok_and(|r| r & libc::POLLOUT != 0) {
-        let _ = sys::write(fd, &1u64.to_ne_bytes());
+/// Mirrors `eventfd_signal`: adds `n` and never blocks; a full one stays full.
+pub fn signal(fd: c_int, n: u64) {
+    let nonblock = || sys::getfl(fd).is_ok_and(|f| f & libc::O_NONBLOCK != 0);
+    if n > 1 && nonblock() && sys::write(fd, &n.to_ne_bytes()).is_ok() {
+        return;
+    }
+    for _ in 0..n {
+        if sys::poll_now(fd, libc::POLLOUT).is_ok_and(|r| r & libc::POLLOUT != 0) {
+            let _ = sys::write(fd, &1u64.to_ne_bytes());
+        }
     }
 }

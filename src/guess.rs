@@ -18,6 +18,9 @@ const EVERY_TIME: u32 = 8;
 /// flags << 7 | how often it was used, + 1; 0: nothing known.
 pub struct FdCache([AtomicU32; FDS]);
 
+/// In place of the flags << 7: the number named an eventfd.
+const EVENTFD: u32 = u32::MAX;
+
 impl FdCache {
     fn slot(&self, fd: c_int) -> Option<&AtomicU32> {
         self.0.get(usize::try_from(fd).ok()?)
@@ -39,6 +42,17 @@ impl FdCache {
     pub fn learn_buffered_file(&self, fd: c_int, flags: c_int) {
         if let Some(slot) = self.slot(fd) {
             slot.store((flags as u32) << 7 | 1, Relaxed);
+        }
+    }
+
+    /// Only a hint: whoever writes to it looks at the file again.
+    pub fn was_eventfd(&self, fd: c_int) -> bool {
+        self.slot(fd).is_some_and(|s| s.load(Relaxed) == EVENTFD)
+    }
+
+    pub fn learn_eventfd(&self, fd: c_int) {
+        if let Some(slot) = self.slot(fd) {
+            slot.store(EVENTFD, Relaxed);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::abi::*;
 use crate::aio_kiocb::{Batch, aio_complete, aio_get_req};
-use crate::engine::op::{FileTraits, IoVecs, Kind, OpArgs, Timeout};
+use crate::engine::op::{FileTraits, INLINE_IOVECS, IoVecs, Kind, OpArgs, Timeout};
 use crate::errno::Errno;
 use crate::file::{File, FileType};
 use crate::iovec::{import_iovec, import_ubuf};
@@ -13,7 +13,10 @@ use crate::order::Class;
 use crate::rw::{self, Outcome, Transfer};
 use crate::{eventfd, sys, uaccess};
 use std::ffi::c_int;
-use std::mem::offset_of;
+use std::mem::{MaybeUninit, offset_of};
+
+/// Segments of a vector that needs no memory.
+const INLINE_VECTOR: u64 = INLINE_IOVECS as u64;
 
 /// One call of io_submit.
 pub struct Submit<'a> {
@@ -23,7 +26,8 @@ pub struct Submit<'a> {
     /// The file and the eventfd that this call has looked at already: within
     /// one call a number means one file.
     file: Option<File>,
-    resfd_checked: Option<c_int>,
+    resfd: Option<c_int>,
+    done: Done,
 }
 
 /// Where a request came from: its iocb's address, and `data` in it.
@@ -34,6 +38,23 @@ struct Origin {
     resfd: Option<c_int>,
 }
 
+/// Events of what is finished already: published together, when the call ends at
+/// the latest.
+struct Done {
+    events: [MaybeUninit<IoEvent>; Done::MANY],
+    count: usize,
+    /// Whom they are for.
+    resfd: Option<c_int>,
+}
+
+impl Done {
+    const MANY: usize = 32;
+
+    fn new() -> Self {
+        Self { events: [MaybeUninit::uninit(); Self::MANY], count: 0, resfd: None }
+    }
+}
+
 /// Mirrors `fs/aio.c:SYSCALL_DEFINE3(io_submit)` behind the look-up.
 ///
 /// # Errors
@@ -41,7 +62,7 @@ struct Origin {
 /// is returned instead.
 pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<i64, Errno> {
     let nr = nr.min(i64::from(ctx.ring.nr_events));
-    let mut s = Submit { mm, ctx, batch: Batch::new(), file: None, resfd_checked: None };
+    let mut s = Submit { mm, ctx, batch: Batch::new(), file: None, resfd: None, done: Done::new() };
     let mut accepted = 0;
     let mut refused = None;
     while accepted < nr {
@@ -54,6 +75,7 @@ pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<
             }
         }
     }
+    s.publish();
     s.batch.flush(mm);
     match refused {
         Some(e) if accepted == 0 => Err(e),
@@ -70,7 +92,11 @@ impl Submit<'_> {
             return Err(Errno::EINVAL);
         }
         if !aio_get_req(self.ctx) {
-            return Err(Errno::EAGAIN);
+            // Its own events may have been taken out of the ring by now.
+            self.publish();
+            if !aio_get_req(self.ctx) {
+                return Err(Errno::EAGAIN);
+            }
         }
         let r = self.submit_with_slot(user_iocb, &iocb);
         if r.is_err() {
@@ -92,10 +118,7 @@ impl Submit<'_> {
         };
         self.file = Some(file);
         if iocb.flags & IOCB_FLAG_RESFD != 0 {
-            if self.resfd_checked != Some(iocb.resfd) {
-                eventfd::check(iocb.resfd)?;
-                self.resfd_checked = Some(iocb.resfd);
-            }
+            self.eventfd_fdget(iocb.resfd)?;
             origin.resfd = Some(iocb.resfd);
         }
         uaccess::put_user(user_iocb + offset_of!(Iocb, key) as u64, KIOCB_KEY)?;
@@ -111,37 +134,63 @@ impl Submit<'_> {
         }
     }
 
+    /// Mirrors `eventfd_ctx_fdget`, once for each eventfd in a row.
+    fn eventfd_fdget(&mut self, fd: c_int) -> Result<(), Errno> {
+        if self.resfd != Some(fd) {
+            eventfd::check(fd, self.mm.fds.was_eventfd(fd))?;
+            self.mm.fds.learn_eventfd(fd);
+            self.resfd = Some(fd);
+        }
+        Ok(())
+    }
+
     /// The common case, a plain read or small write of a buffered regular file,
     /// in one system call. Whatever is not as expected goes the long way.
     ///
     /// The call has a position, which pipes, sockets and their like refuse
     /// (ESPIPE): a number that names such a file by now costs only the try.
     #[inline]
-    fn rw_at_once(&mut self, iocb: &Iocb, origin: Origin) -> bool {
+    fn rw_at_once(&mut self, iocb: &Iocb, mut origin: Origin) -> bool {
         let (write, class, flags) = match iocb.opcode {
-            IOCB_CMD_PREAD => (false, Class::Shared, RWF_NOWAIT),
-            IOCB_CMD_PWRITE if iocb.nbytes <= rw::INLINE_WRITE_MAX => (true, Class::Exclusive, 0),
+            IOCB_CMD_PREAD | IOCB_CMD_PREADV => (false, Class::Shared, RWF_NOWAIT),
+            IOCB_CMD_PWRITE | IOCB_CMD_PWRITEV => (true, Class::Exclusive, 0),
             _ => return false,
         };
-        let plain = iocb.flags & (IOCB_FLAG_RESFD | IOCB_FLAG_IOPRIO) == 0
-            && iocb.rw_flags == 0
-            && iocb.key == KIOCB_KEY
-            && iocb.offset >= 0
-            && iocb.nbytes.wrapping_sub(1) < MAX_RW_COUNT
-            && iocb.offset.checked_add(iocb.nbytes as i64).is_some()
-            && uaccess::access_ok(iocb.buf, iocb.nbytes);
-        if !plain
+        if iocb.flags & IOCB_FLAG_IOPRIO != 0
+            || iocb.rw_flags != 0
+            || iocb.key != KIOCB_KEY
+            || iocb.offset < 0
             || !self.mm.fds.is_buffered_file(iocb.fildes)
             || self.mm.order.may_conflict(class)
             || !uaccess::writable(origin.obj + offset_of!(Iocb, key) as u64, 4)
         {
             return false;
         }
-        let iov = libc::iovec { iov_base: iocb.buf as *mut _, iov_len: iocb.nbytes as usize };
-        // SAFETY: the buffer was given to us for this transfer.
-        match unsafe { sys::rwv2(write, iocb.fildes, &raw const iov, 1, iocb.offset, flags) } {
+        let vectored = matches!(iocb.opcode, IOCB_CMD_PREADV | IOCB_CMD_PWRITEV);
+        let imported = match (vectored, iocb.nbytes) {
+            (false, len) => import_ubuf(iocb.buf, len),
+            (true, 0..=INLINE_VECTOR) => import_iovec(iocb.buf, iocb.nbytes as u32),
+            _ => return false,
+        };
+        let Ok(mut iov) = imported else { return false };
+        let limit = if write { rw::INLINE_WRITE_MAX } else { MAX_RW_COUNT };
+        if iov.total == 0
+            || iov.total > limit
+            || iocb.offset.checked_add(iov.total as i64).is_none()
+        {
+            return false;
+        }
+        if iocb.flags & IOCB_FLAG_RESFD != 0 {
+            if self.eventfd_fdget(iocb.resfd).is_err() {
+                return false;
+            }
+            origin.resfd = Some(iocb.resfd);
+        }
+        let (segments, n) = (iov.as_mut_ptr(), iov.count as usize);
+        // SAFETY: the buffers were given to us for this transfer.
+        match unsafe { sys::rwv2(write, iocb.fildes, segments, n, iocb.offset, flags) } {
             // A part of a read is read again, from the start.
-            Ok(n) if write || n as u64 == iocb.nbytes => self.complete(origin, n as i64),
+            Ok(n) if write || n as u64 == iov.total => self.complete(origin, n as i64),
             // These have raised their signal; once is enough.
             Err(e @ (Errno::EFBIG | Errno::EINTR)) => self.complete(origin, e.neg()),
             _ => {
@@ -153,9 +202,25 @@ impl Submit<'_> {
     }
 
     #[inline]
-    fn complete(&self, origin: Origin, res: i64) {
+    fn complete(&mut self, origin: Origin, res: i64) {
+        if self.done.count == Done::MANY || self.done.resfd != origin.resfd {
+            self.publish();
+        }
+        self.done.resfd = origin.resfd;
         let event = IoEvent { data: origin.data, obj: origin.obj, res, res2: 0 };
-        aio_complete(self.ctx, event, origin.resfd);
+        self.done.events[self.done.count].write(event);
+        self.done.count += 1;
+    }
+
+    /// Puts the events of what is finished into the ring.
+    #[inline]
+    fn publish(&mut self) {
+        if self.done.count > 0 {
+            // SAFETY: the first `count` events were written by `complete`.
+            let events = unsafe { self.done.events[..self.done.count].assume_init_ref() };
+            aio_complete(self.ctx, events, self.done.resfd);
+            self.done.count = 0;
+        }
     }
 
     /// Mirrors `fs/aio.c:aio_prep_rw()`, `aio_read()` and `aio_write()`.

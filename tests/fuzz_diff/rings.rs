@@ -25,6 +25,8 @@ pub struct Live {
     seen_tail: u32,
     new: Vec<Event>,
     pending: Vec<Pending>,
+    /// The program has written to the tail.
+    tail_set: bool,
 }
 
 fn poll_ready(fd: RawFd, events: i16) -> bool {
@@ -37,7 +39,16 @@ impl Live {
     fn at(address: u64) -> Self {
         // SAFETY: a live context's address is its ring's.
         let [id, nr, _, tail, ..] = unsafe { *(address as *const [u32; 8]) };
-        Self { address, id, nr, true_tail: tail, seen_tail: tail, new: vec![], pending: vec![] }
+        Self {
+            address,
+            id,
+            nr,
+            true_tail: tail,
+            seen_tail: tail,
+            new: vec![],
+            pending: vec![],
+            tail_set: false,
+        }
     }
 
     pub fn nr(&self) -> u32 {
@@ -54,8 +65,8 @@ impl Live {
 
     /// The program has written something else to it than belongs there.
     pub fn header_changed(&self) -> bool {
-        let [id, nr, head, tail, ..] = self.header();
-        id != self.id || nr != self.nr || head >= nr || tail != self.true_tail
+        let [id, nr, head, ..] = self.header();
+        id != self.id || nr != self.nr || head >= nr || self.tail_set
     }
 
     pub fn header(&self) -> [u32; 8] {
@@ -72,6 +83,7 @@ impl Live {
     /// The program itself has written the tail.
     pub fn tail_was_set(&mut self) {
         self.seen_tail = self.header()[3];
+        self.tail_set = true;
     }
 
     fn record(&self, index: u32) -> *mut Event {
@@ -177,6 +189,7 @@ impl Rings {
     /// The variable was overwritten; the context lives on.
     pub fn forgotten(&mut self, slot: u8) {
         if let Some(old) = self.live[slot as usize].take() {
+            old.set_header(0, old.id);
             self.orphans.push(old.address);
             old.pending.into_iter().for_each(Pending::close);
         }

@@ -250,7 +250,7 @@ impl Engine for Threads {
         // SAFETY: the operation is ours until its completion returns.
         let pin = unsafe { op.as_ref() }.res_pin.swap(Op::NO_PIN, Relaxed);
         if pin != Op::NO_PIN {
-            eventfd::signal(pin as c_int);
+            eventfd::signal(pin as c_int, 1);
             self.unpin(pin);
         }
     }

@@ -165,7 +165,7 @@ impl Engine for Uring {
         // SAFETY: the operation is ours until its completion returns.
         let (ring, pin) = unsafe { (Self::home(op), op.as_ref().res_pin.load(Relaxed)) };
         if let Some(fd) = ring.installed(pin) {
-            eventfd::signal(fd);
+            eventfd::signal(fd, 1);
         }
         ring.unpin(ring.own_fd, pin);
     }

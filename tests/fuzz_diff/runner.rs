@@ -1,0 +1,193 @@
+//! The parent: makes programs, has them run on both sides, compares, shrinks.
+
+use crate::child::{End, Executor, Side};
+use crate::differences::difference;
+use crate::program::Program;
+use crate::support::artefacts::Artefacts;
+use crate::{generate, listing, support};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+struct Settings {
+    seconds: u64,
+    seed: u64,
+    only: Option<u64>,
+    wrong: bool,
+    workers: usize,
+    verbose: bool,
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().filter(|v| !v.is_empty()).map(|v| v.parse().expect(name))
+}
+
+impl Settings {
+    fn get() -> Self {
+        let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs());
+        Self {
+            seconds: number("FUZZ_SECONDS").unwrap_or(30),
+            seed: number("FUZZ_SEED").unwrap_or(now),
+            only: number("FUZZ_PROGRAM"),
+            wrong: number("FUZZ_WRONG").is_some(),
+            workers: number("FUZZ_WORKERS").unwrap_or(8) as usize,
+            verbose: number("FUZZ_VERBOSE").is_some(),
+        }
+    }
+}
+
+/// The two executors of a worker.
+struct Pair {
+    kernel: Executor,
+    ours: Executor,
+    steps: u64,
+}
+
+enum Verdict {
+    Same,
+    /// The machine did not let the kernel do it.
+    Unfit(String),
+    Different { step: usize, what: String },
+}
+
+impl Pair {
+    fn run(&mut self, program: &Program) -> Verdict {
+        let (kernel, end) = self.kernel.run(program, vec![]);
+        if !matches!(end, End::Done) {
+            let what = format!("the kernel's side at step {}: {end:?}", kernel.len());
+            return Verdict::Different { step: kernel.len(), what };
+        }
+        if let Some(i) = kernel.iter().position(|t| t.stuck) {
+            return Verdict::Different { step: i, what: "the kernel's side is stuck".into() };
+        }
+        let flight = |r: &Option<crate::trace::Ring>| r.as_ref().map_or(0, |r| r.in_flight);
+        let expected = kernel.iter().map(|t| t.rings.iter().map(flight).collect()).collect();
+        let (ours, end) = self.ours.run(program, expected);
+        for (step, (k, o)) in kernel.iter().zip(&ours).enumerate() {
+            self.steps += 1;
+            if let Some(what) = difference(program, k, o) {
+                return Verdict::Different { step, what };
+            }
+        }
+        match end {
+            End::Done => Verdict::Same,
+            end => Verdict::Different { step: ours.len(), what: format!("ours: {end:?}") },
+        }
+    }
+
+    fn fresh(&mut self) {
+        self.kernel.stop();
+        self.ours.stop();
+    }
+}
+
+/// Program `n` of a seed.
+fn tree(seed: u64, n: u64) -> Box<dyn ValueTree<Value = Program>> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&n.to_le_bytes());
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    Box::new(generate::program().new_tree(&mut runner).expect("a program"))
+}
+
+/// The smallest program found that still differs.
+fn shrink(pair: &mut Pair, tree: &mut dyn ValueTree<Value = Program>, limit: Duration) -> (Program, usize, String) {
+    let start = Instant::now();
+    let mut best = None;
+    let mut failing = true;
+    loop {
+        let moved = if failing { tree.simplify() } else { tree.complicate() };
+        if !moved || start.elapsed() > limit {
+            break;
+        }
+        let program = tree.current();
+        failing = match pair.run(&program) {
+            Verdict::Different { step, what } => {
+                best = Some((program, step, what));
+                true
+            }
+            _ => false,
+        };
+    }
+    best.unwrap_or_else(|| (tree.current(), 0, String::new()))
+}
+
+pub fn run() -> ExitCode {
+    let settings = Settings::get();
+    let system = support::system_libaio().expect("libaio's development files");
+    let ours = Artefacts::get().library();
+    let disk = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let memory = PathBuf::from("/dev/shm");
+    println!("fuzz-diff: seed {}, {} s", settings.seed, settings.seconds);
+    let deadline = Instant::now() + Duration::from_secs(settings.seconds);
+    let counters: [AtomicU64; 2] = Default::default();
+    let (programs, steps, failures) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let out = Mutex::new(());
+    std::thread::scope(|s| {
+        for worker in 0..if settings.only.is_some() { 1 } else { settings.workers } {
+            let (counters, programs, steps, failures, out) =
+                (&counters, &programs, &steps, &failures, &out);
+            let (settings, system, ours, disk, memory) = (&settings, &system, &ours, &disk, &memory);
+            s.spawn(move || {
+                let engine = settings.only.map_or(worker, |n| n as usize) % 2;
+                let side = |kernel| Side {
+                    library: if kernel { system.clone() } else { ours.clone() },
+                    kernel,
+                    engine: support::ours::ENGINES[engine],
+                    cpu: worker % 2,
+                    wrong: settings.wrong && !kernel,
+                    disk: disk.clone(),
+                    memory: memory.clone(),
+                };
+                let mut pair =
+                    Pair { kernel: Executor::new(side(true)), ours: Executor::new(side(false)), steps: 0 };
+                while Instant::now() < deadline && failures.load(Relaxed) == 0 {
+                    let n = settings
+                        .only
+                        .unwrap_or_else(|| counters[engine].fetch_add(1, Relaxed) * 2 + engine as u64);
+                    let mut tree = tree(settings.seed, n);
+                    let program = tree.current();
+                    if settings.verbose {
+                        println!("program {n}:\n{}", listing::listing(&program));
+                    }
+                    let verdict = pair.run(&program);
+                    programs.fetch_add(1, Relaxed);
+                    if let Verdict::Different { step, what } = verdict {
+                        if failures.fetch_add(1, Relaxed) > 0 {
+                            break;
+                        }
+                        let _quiet = out.lock();
+                        println!("\nprogram {n} ({}) differs at step {step}: {what}", support::ours::ENGINES[engine]);
+                        pair.fresh();
+                        let again = pair.run(&program);
+                        if !matches!(again, Verdict::Different { .. }) {
+                            println!("not reproducible in fresh executors:\n{}", listing::listing(&program));
+                        } else {
+                            let (small, step, what) = shrink(&mut pair, &mut *tree, Duration::from_secs(60));
+                            println!("shrunk: differs at step {step}: {what}\n{}", listing::listing(&small));
+                        }
+                    }
+                    if settings.only.is_some() {
+                        break;
+                    }
+                }
+                steps.fetch_add(pair.steps, Relaxed);
+            });
+        }
+    });
+    println!(
+        "fuzz-diff: seed {}: {} programs, {} steps, differences {}",
+        settings.seed,
+        programs.load(Relaxed),
+        steps.load(Relaxed),
+        failures.load(Relaxed)
+    );
+    if failures.load(Relaxed) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
