@@ -38,6 +38,14 @@ static inline int on_ours(void)
 	return lib && !strcmp(lib, "ours");
 }
 
+/* True with AIO_RS_SUBMIT=kernel: aio-rs runs buffered I/O of files inside
+ * io_submit, as the kernel does. */
+static inline int submit_kernel(void)
+{
+	const char *mode = getenv("AIO_RS_SUBMIT");
+	return on_ours() && mode && !strcmp(mode, "kernel");
+}
+
 /* "EINVAL" for -22, "7" for 7: what a call returned, in words. */
 static inline const char *res(long r)
 {

@@ -2,14 +2,13 @@
 
 use crate::abi::IoEvent;
 use crate::engine::Cancelled;
-use crate::engine::op::{Kind, Op, OpArgs, OpList, OpPtr};
+use crate::engine::op::{Kind, Op, OpPtr};
 use crate::errno::Errno;
+use crate::eventfd;
 use crate::kioctx::{AioKiocb, Kioctx};
 use crate::mm::{self, Mm};
-use crate::order::{Class, Key};
 use crate::reqs_available::completed_and_read;
 use crate::sys::{self, SignalsBlocked};
-use crate::{eventfd, last_thread, run_here};
 use std::ffi::c_int;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -144,7 +143,7 @@ pub fn aio_complete(ctx: &Kioctx, events: &[IoEvent], resfd: Option<c_int>) {
     ctx.wait.complete(|| ctx.ring.available());
 }
 
-fn req_to_op(req: &AioKiocb) -> OpPtr {
+pub fn req_to_op(req: &AioKiocb) -> OpPtr {
     NonNull::from(&req.op)
 }
 
@@ -155,116 +154,8 @@ unsafe fn op_to_req<'a>(op: OpPtr) -> &'a AioKiocb {
     unsafe { op.cast::<AioKiocb>().as_ref() }
 }
 
-/// The requests of one io_submit that have to be deferred.
-pub struct Batch {
-    list: OpList,
-}
-
-impl Batch {
-    pub const fn new() -> Self {
-        Self { list: OpList::new() }
-    }
-
-    /// Makes a request out of an operation; the caller has a slot for it. It
-    /// starts at `flush` at the earliest.
-    ///
-    /// # Errors
-    /// EAGAIN: no memory for its place in the file's order.
-    pub fn defer(
-        &mut self,
-        mm: &'static Mm,
-        ctx: &Kioctx,
-        (obj, data): (u64, u64),
-        args: OpArgs,
-        order: Option<(Key, Class)>,
-    ) -> Result<(), Errno> {
-        let (index, mut req) = ctx.slab.alloc().ok_or(Errno::EAGAIN)?;
-        // SAFETY: just allocated to us, in memory that is valid in any state.
-        let req = unsafe {
-            req.as_mut().index = index;
-            req.as_ref()
-        };
-        req.obj.store(obj, Relaxed);
-        req.data.store(data, Relaxed);
-        req.ctx.store(std::ptr::from_ref(ctx).cast_mut(), Relaxed);
-        let op = &req.op;
-        // SAFETY: ours until it is started.
-        unsafe { *op.args() = args };
-        op.pin.store(Op::NO_PIN, Relaxed);
-        op.res_pin.store(Op::NO_PIN, Relaxed);
-        op.state.store(0, Relaxed);
-        op.abandoned.store(false, Relaxed);
-        // One gate for the pin, one for the order.
-        op.gates.store(2, Relaxed);
-        ctx.get();
-        ctx.in_flight.fetch_add(1, Relaxed);
-        let ready = match order {
-            None => Ok(true),
-            Some((key, class)) => {
-                let _signals = SignalsBlocked::new();
-                // SAFETY: ours until it is started.
-                unsafe { mm.order.enter(op, key, class) }
-            }
-        };
-        match ready {
-            Ok(ready) => {
-                if ready {
-                    op.gates.fetch_sub(1, AcqRel);
-                }
-                req.life.fetch_add(1, Release);
-                self.list.push(req_to_op(req));
-                Ok(())
-            }
-            Err(_) => {
-                ctx.slab.free(index);
-                ctx.in_flight.fetch_sub(1, Relaxed);
-                ctx.put();
-                Err(Errno::EAGAIN)
-            }
-        }
-    }
-
-    /// Pins the files of all deferred requests and lets them start.
-    #[inline]
-    pub fn flush(&mut self, mm: &'static Mm) {
-        if !self.list.is_empty() {
-            self.flush_some(mm);
-        }
-    }
-
-    #[cold]
-    fn flush_some(&mut self, mm: &'static Mm) {
-        last_thread::note_user();
-        while let Err(why) = self.hand_over(mm) {
-            log::debug!("a file could not be pinned ({why}): done inside io_submit");
-            if let Some(op) = self.list.pop() {
-                // SAFETY: ours, not pinned, hence not started.
-                unsafe { run_here::run_here(op, complete_unpinned) };
-            }
-        }
-    }
-
-    /// # Errors
-    /// Why the first request that is left could not be pinned.
-    fn hand_over(&mut self, mm: &'static Mm) -> Result<(), Errno> {
-        if self.list.is_empty() {
-            return Ok(());
-        }
-        let engine = mm.engine.ok_or(Errno::ENOSYS)?;
-        let _signals = SignalsBlocked::new();
-        let mut pinned = OpList::new();
-        // SAFETY: the operations in the list are ours and filled in.
-        let result = unsafe { engine.pin(&mut self.list, &mut pinned) };
-        while let Some(op) = pinned.pop() {
-            pass_gate(mm, op);
-        }
-        engine.kick();
-        result
-    }
-}
-
 /// One reason less not to start.
-fn pass_gate(mm: &'static Mm, op: OpPtr) {
+pub fn pass_gate(mm: &'static Mm, op: OpPtr) {
     // AcqRel: whoever passes the last gate sees what the other left.
     // SAFETY: the operation lives until it is completed.
     if unsafe { op.as_ref() }.gates.fetch_sub(1, AcqRel) == 1
@@ -294,7 +185,7 @@ pub unsafe fn complete_pinned(op: OpPtr, res: i64) {
 ///
 /// # Safety
 /// As for `complete_pinned`.
-unsafe fn complete_unpinned(op: OpPtr, res: i64) {
+pub unsafe fn complete_unpinned(op: OpPtr, res: i64) {
     let _signals = SignalsBlocked::new();
     // SAFETY: the operation is not used otherwise.
     let resfd = unsafe { op.as_ref().args() }.resfd;

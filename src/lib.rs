@@ -9,14 +9,15 @@
 //! | `ioctx_add_table`, `mm->ioctx_table` | `ioctx_table` |
 //! | `aio_setup_ring`, `aio_read_events_ring` | `aio_ring` |
 //! | `get_reqs_available`, `put_reqs_available`, `refill_reqs_available` | `reqs_available` |
-//! | `aio_get_req`, `aio_complete`, cancel | `aio_kiocb` |
+//! | `aio_get_req`, `aio_complete`, cancel | `aio_kiocb`, `batch` |
 //! | `io_submit_one`, `aio_fsync`, `aio_poll` | `submit` |
 //! | `aio_prep_rw`, `aio_read`, `aio_write` | `rw` |
 //! | `read_events` | `read_events`, `wait`, `sigwait` |
 //! | the system calls | `capi` |
 //!
 //! What the kernel does not need: `engine` (who runs a deferred request),
-//! `order` (in which order), `uaccess` (EFAULT without a trap), `fork`.
+//! `order` (in which order), `uaccess` (EFAULT without a trap), `task_lock`
+//! (signal handlers), `fork`, `last_thread`, `guess`.
 
 // Cargo builds for its own tests with unwinding, whatever the profile says.
 #[cfg(not(any(panic = "abort", debug_assertions)))]
@@ -25,6 +26,7 @@ compile_error!("aio-rs lives inside other programs: build it with panic = \"abor
 mod abi;
 mod aio_kiocb;
 mod aio_ring;
+mod batch;
 mod capi;
 mod config;
 mod engine;

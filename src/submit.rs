@@ -2,7 +2,8 @@
 //! kernel's order of checks.
 
 use crate::abi::*;
-use crate::aio_kiocb::{Batch, aio_complete, aio_get_req};
+use crate::aio_kiocb::{aio_complete, aio_get_req};
+use crate::batch::Batch;
 use crate::engine::op::{FileTraits, INLINE_IOVECS, IoVecs, Kind, OpArgs, Timeout};
 use crate::errno::Errno;
 use crate::file::{File, FileType};

@@ -13,5 +13,7 @@ pub struct Bench {
     pub kernel_path: PathBuf,
     pub has_uring: bool,
     pub place: Place,
+    /// The file system's name in the results.
+    pub label: String,
     pub plan: Plan,
 }

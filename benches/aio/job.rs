@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 pub enum Op {
     Read,
     Write,
+    Fsync,
 }
 
 pub struct Job {
@@ -65,10 +66,12 @@ impl Job {
             (Op::Write, 0) => library::PWRITE,
             (Op::Read, _) => library::PREADV,
             (Op::Write, _) => library::PWRITEV,
+            (Op::Fsync, _) => library::FSYNC,
         };
-        let (buf, nbytes) = match self.vecs {
-            0 => (self.buffer(slot) as u64, self.size),
-            n => (self.iovec(slot) as u64, n),
+        let (buf, nbytes) = match (self.op, self.vecs) {
+            (Op::Fsync, _) => (0, 0),
+            (_, 0) => (self.buffer(slot) as u64, self.size),
+            (_, n) => (self.iovec(slot) as u64, n),
         };
         Iocb {
             data: slot as u64,
@@ -78,6 +81,12 @@ impl Job {
             nbytes: nbytes as u64,
             ..Iocb::default()
         }
+    }
+
+    /// The result of each request.
+    #[inline]
+    pub fn result(&self) -> i64 {
+        if self.op == Op::Fsync { 0 } else { self.size as i64 }
     }
 
     /// Random whole blocks of the span, the same for all sides.

@@ -1,130 +1,140 @@
 //! The benchmark: the system's libaio and ours side by side, in turn, in the same
 //! loops; beside them native io_uring and the plain system call.
 
+mod all;
+mod args;
 mod bench;
 mod calls;
+mod crew;
 mod floors;
+mod in_submit;
 mod job;
 mod library;
 mod measure;
 mod memory;
 mod place;
+mod probe;
 mod queue;
 mod rates;
 mod reaper;
+mod results;
 mod row;
 mod uring;
 mod wait;
+mod wake_up;
 
+use args::Args;
 use bench::Bench;
 use clap::Parser;
 use library::Aio;
-use measure::Plan;
 use place::Place;
+use results::{Results, Run};
 use row::Row;
+use std::error::Error;
 use std::io;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::process::{Command, ExitCode};
 
-#[derive(Parser)]
-#[command(about = "Measures aio-rs beside the kernel's AIO")]
-struct Args {
-    /// Only rows whose name has one of these in it
-    filter: Vec<String>,
-    /// Slices of each side
-    #[arg(long, default_value_t = 11)]
-    slices: usize,
-    /// Milliseconds of a slice
-    #[arg(long, default_value_t = 100)]
-    length: u64,
-    /// Where the files are made
-    #[arg(long, default_value = "target")]
-    dir: PathBuf,
-    /// Engine of ours: uring or threads
-    #[arg(long, default_value = "uring")]
-    engine: String,
-    /// The system's library
-    #[arg(long, default_value = "libaio.so.1")]
-    system: PathBuf,
-    /// Ours
-    #[arg(long, default_value = "build/lib/libaio-rs.so.1")]
-    library: PathBuf,
-    /// Only name the rows
-    #[arg(long)]
-    list: bool,
-    /// cargo bench says so
-    #[arg(long, hide = true)]
-    bench: bool,
-}
-
-type Run = Box<dyn Fn(&Bench) -> io::Result<Vec<Row>>>;
+type Measure = Box<dyn Fn(&Bench) -> io::Result<Vec<Row>>>;
 
 /// All rows by name; some come out of one measurement.
-fn rows() -> Vec<(String, Run)> {
-    let mut rows: Vec<(String, Run)> = Vec::new();
+fn rows() -> Vec<(String, Measure)> {
+    let mut rows: Vec<(String, Measure)> = Vec::new();
     for rate in rates::all() {
         rows.push((rate.name(), Box::new(move |bench| rate.run(bench))));
     }
+    for case in in_submit::all() {
+        rows.push((case.name(), Box::new(move |bench| case.run(bench))));
+    }
     rows.push(("io_setup, io_destroy".into(), Box::new(calls::contexts)));
     rows.push(("empty poll, reap 32 ready".into(), Box::new(calls::events)));
+    rows.push((wake_up::NAME.into(), Box::new(wake_up::run)));
+    for direct in [false, true] {
+        rows.push((crew::own_name(direct), Box::new(move |bench| crew::own(bench, direct))));
+        rows.push((crew::one_name(direct), Box::new(move |bench| crew::one(bench, direct))));
+    }
+    rows.push((crew::many_name(), Box::new(crew::many)));
+    for n in probe::NUMBERS {
+        rows.push((probe::name(n), Box::new(move |bench| probe::run(bench, n))));
+    }
     rows
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let _ = args.bench;
-    let wanted = |name: &str| {
-        args.filter.is_empty() || args.filter.iter().any(|f| name.contains(f.as_str()))
-    };
-    let rows: Vec<(String, Run)> = rows().into_iter().filter(|(name, _)| wanted(name)).collect();
+    match run(&Args::parse()) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("aio bench: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    if let Some(contexts) = args.probe {
+        probe::child(&args.library, contexts, &args.dir)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.list {
-        rows.iter().for_each(|(name, _)| println!("{name}"));
-        return ExitCode::SUCCESS;
+        rows().iter().filter(|(name, _)| args.wants(name)).for_each(|(name, _)| println!("{name}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.all {
+        return all::run(args);
     }
     if std::env::var("AIO_RS_ENGINE").as_deref() != Ok(args.engine.as_str()) {
         return again(&args.engine);
     }
-    let bench = match prepare(&args) {
-        Ok(bench) => bench,
-        Err(e) => {
-            eprintln!("aio bench: {e}");
-            return ExitCode::FAILURE;
-        }
-    };
-    println!("{}", Row::heading());
-    let mut failed = false;
-    for (name, run) in rows {
-        match run(&bench) {
-            Ok(rows) => rows.iter().for_each(|row| println!("{}", row.line(&args.engine))),
+    let bench = prepare(args)?;
+    let mut results = Results::new(args.slices, args.length);
+    let m = &results.machine;
+    println!("\naio-rs {}, engine {}, on {}", m.version, args.engine, bench.label);
+    println!("{}, {} x {}, {} GiB", m.kernel, m.processors, m.processor, m.memory_gib);
+    println!("{} slices of {} ms\n\n{}", m.slices, m.slice_ms, Row::heading());
+    let (label, engine) = (bench.label.clone(), args.engine.clone());
+    let mut run = Run { file_system: label, engine, rows: Vec::new() };
+    let mut complete = true;
+    for (name, measure) in rows().into_iter().filter(|(name, _)| args.wants(name)) {
+        match measure(&bench) {
+            Ok(rows) => {
+                for mut row in rows {
+                    floors::judge(&mut row, &args.engine);
+                    println!("{}", row.line());
+                    run.rows.push(row);
+                }
+            }
             Err(e) => {
-                eprintln!("{name}: {e}");
-                failed = true;
+                println!("{name}: {e}");
+                complete = false;
             }
         }
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    results.runs.push(run);
+    if let Some(path) = &args.json {
+        results.write(path)?;
+    }
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn prepare(args: &Args) -> Result<Bench, Box<dyn std::error::Error>> {
+fn prepare(args: &Args) -> Result<Bench, Box<dyn Error>> {
+    let place = Place::new(&args.dir)?;
+    let label = args.label.clone().unwrap_or_else(|| place.kind.clone());
     Ok(Bench {
         kernel: Aio::load(&args.system)?,
         ours: Aio::load(&args.library)?,
         kernel_path: args.system.clone(),
         our_path: args.library.clone(),
         has_uring: io_uring::IoUring::new(8).is_ok(),
-        place: Place::new(&args.dir)?,
-        plan: Plan { slices: args.slices, length: Duration::from_millis(args.length) },
+        place,
+        label,
+        plan: args.plan(),
     })
 }
 
 /// Our library reads the engine when it is loaded: it has to be set before.
-fn again(engine: &str) -> ExitCode {
-    use std::os::unix::process::CommandExt;
-    let error = std::process::Command::new("/proc/self/exe")
+fn again(engine: &str) -> Result<ExitCode, Box<dyn Error>> {
+    let status = Command::new("/proc/self/exe")
         .args(std::env::args_os().skip(1))
         .env("AIO_RS_ENGINE", engine)
-        .exec();
-    eprintln!("aio bench: {error}");
-    ExitCode::FAILURE
+        .status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -125,7 +125,7 @@ impl Queue for Libaio<'_> {
     fn reap(&mut self, done: &mut Vec<usize>) {
         let n = self.wait.events(&self.context, &mut self.events);
         for event in &self.events[..n] {
-            assert_eq!(event.res, self.job.size as i64, "result of a request");
+            assert_eq!(event.res, self.job.result(), "result of a request");
             done.push(event.data as usize);
         }
     }
@@ -165,9 +165,10 @@ impl Queue for Plain<'_> {
                     (Op::Write, 0) => libc::pwrite(fd, buffer, size, offset),
                     (Op::Read, n) => libc::preadv(fd, self.job.iovec(slot), n as i32, offset),
                     (Op::Write, n) => libc::pwritev(fd, self.job.iovec(slot), n as i32, offset),
+                    (Op::Fsync, _) => libc::fsync(fd) as isize,
                 }
             };
-            assert_eq!(n, size as isize, "result of a plain call");
+            assert_eq!(n as i64, self.job.result(), "result of a plain call");
             done.push(slot);
         }
     }

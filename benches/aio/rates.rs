@@ -81,7 +81,7 @@ impl Rate {
             (Read, 0) => "read",
             (Write, 0) => "overwrite",
             (Read, _) => "readv",
-            (Write, _) => "overwritev",
+            (_, _) => "overwritev",
         };
         let wide = if self.wide && !self.direct { " wide" } else { "" };
         format!("{style}{place} {op} {} qd{}{wide}", name_of_size(self.size), self.depth)
@@ -128,8 +128,8 @@ impl Rate {
 
     fn uring<'a>(&self, job: &'a Job) -> Box<dyn Queue + 'a> {
         match self.style {
-            Style::Loop => Box::new(Uring::new(job, None)),
-            Style::Epoll | Style::Ring => Box::new(Uring::new(job, Some(Epoll::new()))),
+            Style::Loop => Box::new(Uring::new(job)),
+            Style::Epoll | Style::Ring => Box::new(Uring::with_epoll(job, Epoll::new())),
             Style::Reaper => Box::new(Reaped::uring(job)),
         }
     }

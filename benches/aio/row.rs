@@ -1,6 +1,5 @@
 //! A line of the table.
 
-use crate::floors::{self, Verdict};
 use crate::measure::{Slice, Spread};
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +24,22 @@ pub struct Row {
     /// Native io_uring's time over ours, and kernel AIO's.
     pub to_uring: Option<Spread>,
     pub kernel_to_uring: Option<Spread>,
+    /// What is asked of us alone.
+    pub demands: Vec<Demand>,
+    /// Kernel AIO's figure over ours: at least, and wished for.
+    pub floor: Option<(f64, f64)>,
+    pub verdict: String,
     pub note: String,
+}
+
+/// A figure that has to be small, or large.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Demand {
+    pub what: String,
+    pub value: f64,
+    pub floor: f64,
+    pub goal: f64,
+    pub small: bool,
 }
 
 impl Row {
@@ -44,7 +58,37 @@ impl Row {
             cpu_ratio: ratio("ours", "kernel", Slice::cpu_us),
             to_uring: ratio("ours", "uring", Slice::rate),
             kernel_to_uring: ratio("kernel", "uring", Slice::rate),
+            ..Self::empty(String::new())
+        }
+    }
+
+    pub fn empty(name: String) -> Self {
+        Self {
+            name,
+            kernel: None,
+            ours: None,
+            uring: None,
+            plain: None,
+            ratio: None,
+            cpu_ratio: None,
+            to_uring: None,
+            kernel_to_uring: None,
+            demands: Vec::new(),
+            floor: None,
+            verdict: String::new(),
             note: String::new(),
+        }
+    }
+
+    /// Of two plain figures; less is better.
+    pub fn of_figures(name: String, kernel: Option<f64>, ours: f64) -> Self {
+        let one = |v| Spread { median: v, low: v, high: v };
+        let cost = |v| Cost { us: one(v), cpu_us: None };
+        Self {
+            kernel: kernel.map(cost),
+            ours: Some(cost(ours)),
+            ratio: kernel.filter(|k| *k > 0.0 && ours > 0.0).map(|k| one(k / ours)),
+            ..Self::empty(name)
         }
     }
 
@@ -57,13 +101,9 @@ impl Row {
         self
     }
 
-    pub fn verdict(&self, engine: &str) -> Verdict {
-        floors::judge(self, engine)
-    }
-
     pub fn heading() -> String {
         format!(
-            "{:<32} {:>9} {:>9} {:>6} {:>13} {:>8} {:>8} {:>5} {:>9} {:>5} {:>9}  {:>11}  verdict",
+            "{:<38} {:>9} {:>9} {:>6} {:>13} {:>8} {:>8} {:>5} {:>9} {:>5} {:>9}  {:>11}  verdict",
             "microseconds an operation",
             "kernel",
             "ours",
@@ -79,7 +119,7 @@ impl Row {
         )
     }
 
-    pub fn line(&self, engine: &str) -> String {
+    pub fn line(&self) -> String {
         let us = |cost: Option<Cost>| cost.map_or("-".into(), |c| number(c.us.median));
         let cpu = |cost: Option<Cost>| {
             cost.and_then(|c| c.cpu_us).map_or("-".into(), |c| number(c.median))
@@ -87,9 +127,8 @@ impl Row {
         let times = |r: Option<Spread>| r.map_or("-".into(), |r| number(r.median));
         let spread =
             self.ratio.map_or("-".into(), |r| format!("{}..{}", number(r.low), number(r.high)));
-        let verdict = self.verdict(engine);
         format!(
-            "{:<32} {:>9} {:>9} {:>6} {:>13} {:>8} {:>8} {:>5} {:>9} {:>5} {:>9}  {:>11}  {}{}",
+            "{:<38} {:>9} {:>9} {:>6} {:>13} {:>8} {:>8} {:>5} {:>9} {:>5} {:>9}  {:>11}  {}{}",
             self.name,
             us(self.kernel),
             us(self.ours),
@@ -101,8 +140,8 @@ impl Row {
             us(self.uring),
             times(self.to_uring),
             us(self.plain),
-            verdict.floor.map_or(String::new(), |(f, g)| format!("{f}, {g}")),
-            verdict,
+            self.floor.map_or(String::new(), |(f, g)| format!("{f}, {g}")),
+            self.verdict,
             if self.note.is_empty() { String::new() } else { format!("  [{}]", self.note) },
         )
     }
@@ -122,6 +161,7 @@ pub fn number(v: f64) -> String {
     match v.abs() {
         a if a >= 100.0 => format!("{v:.0}"),
         a if a >= 10.0 => format!("{v:.1}"),
+        a if a > 0.0 && a < 0.1 => format!("{v:.4}"),
         _ => format!("{v:.2}"),
     }
 }

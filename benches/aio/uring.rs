@@ -16,6 +16,7 @@ pub fn entry(job: &Job, slot: usize, offset: u64) -> squeue::Entry {
         (Op::Write, 0) => opcode::Write::new(fd, buffer, size).offset(offset).build(),
         (Op::Read, n) => opcode::Readv::new(fd, job.iovec(slot), n).offset(offset).build(),
         (Op::Write, n) => opcode::Writev::new(fd, job.iovec(slot), n).offset(offset).build(),
+        (Op::Fsync, _) => opcode::Fsync::new(fd).build(),
     };
     entry.user_data(slot as u64)
 }
@@ -24,20 +25,24 @@ pub struct Uring<'a> {
     job: &'a Job,
     ring: IoUring,
     epoll: Option<Epoll>,
-    /// Prepared, not submitted.
-    ready: u32,
     /// Submit and wait in one system call: in `reap`.
     together: bool,
 }
 
 impl<'a> Uring<'a> {
-    pub fn new(job: &'a Job, epoll: Option<Epoll>) -> Self {
-        let ring = ring(job.depth, epoll.is_none());
-        if let Some(epoll) = &epoll {
-            ring.submitter().register_eventfd(epoll.eventfd.as_raw_fd()).expect("an eventfd");
-        }
-        let together = epoll.is_none();
-        Self { job, ring, epoll, ready: 0, together }
+    pub fn new(job: &'a Job) -> Self {
+        Self { job, ring: ring(job.depth, true), epoll: None, together: true }
+    }
+
+    /// Submits and waits in two system calls.
+    pub fn apart(job: &'a Job) -> Self {
+        Self { together: false, ..Self::new(job) }
+    }
+
+    pub fn with_epoll(job: &'a Job, epoll: Epoll) -> Self {
+        let ring = ring(job.depth, false);
+        ring.submitter().register_eventfd(epoll.eventfd.as_raw_fd()).expect("an eventfd");
+        Self { job, ring, epoll: Some(epoll), together: false }
     }
 }
 
@@ -57,7 +62,6 @@ impl Queue for Uring<'_> {
         let entry = entry(self.job, slot, offset);
         // SAFETY: buffer and vectors belong to the job, which outlives the ring.
         unsafe { self.ring.submission().push(&entry).expect("room in the ring") };
-        self.ready += 1;
     }
 
     #[inline]
@@ -77,9 +81,8 @@ impl Queue for Uring<'_> {
                 epoll.wait();
             }
         }
-        self.ready = 0;
         for event in self.ring.completion() {
-            assert_eq!(event.result(), self.job.size as i32, "result of io_uring");
+            assert_eq!(i64::from(event.result()), self.job.result(), "result of io_uring");
             done.push(event.user_data() as usize);
         }
     }

@@ -244,7 +244,8 @@ impl Calls {
         let mut outcome = self.call(|lib| unsafe { (lib.io_submit)(ctx, nr, array) });
         outcome.left_out = left_out;
         let good = |iocb: &Iocb| submit::iocb_is_good(iocb.at);
-        outcome.keys = list.iter().filter(|(i, _)| good(i)).map(|(_, at)| mem::read(at + 8)).collect();
+        outcome.keys =
+            list.iter().filter(|(i, _)| good(i)).map(|(_, at)| mem::read(at + 8)).collect();
         let Answer::Returned(accepted @ 1..) = outcome.answer else { return outcome };
         let Some(live) = slot_of(rings, ctx).and_then(|slot| rings.get(slot)) else {
             return outcome;

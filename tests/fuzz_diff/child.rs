@@ -72,6 +72,7 @@ impl Executor {
             .args([&side.disk, &side.memory])
             .arg(side.cpu.to_string())
             .arg(if side.wrong { "wrong" } else { "right" })
+            .env("RUST_BACKTRACE", "0")
             .env("AIO_RS_ENGINE", side.engine)
             .env("AIO_RS_MAX_NR", "kernel")
             .stdin(Stdio::piped())
@@ -79,12 +80,8 @@ impl Executor {
             .spawn()
             .expect("an executor");
         let (to, from) = (child.stdin.take(), child.stdout.take());
-        let mut running = Running {
-            child,
-            to: to.expect("piped"),
-            from: from.expect("piped"),
-            programs: 0,
-        };
+        let mut running =
+            Running { child, to: to.expect("piped"), from: from.expect("piped"), programs: 0 };
         match running.report() {
             Some(Report::Ready) => running,
             other => panic!("{:?} does not start: {other:?}", side.library),

@@ -79,9 +79,8 @@ fn normal(program: &Program, mut event: Event) -> Event {
 
 /// Events that were completed in one step.
 fn same_events(program: &Program, kernel: &[Event], ours: &[Event]) -> bool {
-    let all = |events: &[Event]| -> Vec<Event> {
-        events.iter().map(|&e| normal(program, e)).collect()
-    };
+    let all =
+        |events: &[Event]| -> Vec<Event> { events.iter().map(|&e| normal(program, e)).collect() };
     let sorted = |mut events: Vec<Event>| {
         events.sort_unstable();
         events
@@ -103,8 +102,7 @@ fn same_answer(kernel: Answer, ours: Answer) -> bool {
     const EINVAL: i64 = -libc::EINVAL as i64;
     const EFAULT: i64 = -libc::EFAULT as i64;
     kernel == ours
-        || kernel == Answer::WouldDie
-            && matches!(ours, Answer::Returned(EINVAL | EFAULT))
+        || kernel == Answer::WouldDie && matches!(ours, Answer::Returned(EINVAL | EFAULT))
 }
 
 fn ring_difference(
@@ -119,10 +117,16 @@ fn ring_difference(
         _ => return Some(format!("context {slot}: kernel {kernel:?}, ours {ours:?}")),
     };
     if !same_events(program, &k.new, &o.new) {
-        return Some(format!("context {slot}: completed\n  kernel {:x?}\n  ours   {:x?}", k.new, o.new));
+        return Some(format!(
+            "context {slot}: completed\n  kernel {:x?}\n  ours   {:x?}",
+            k.new, o.new
+        ));
     }
     if k.header != o.header {
-        return Some(format!("context {slot}: header\n  kernel {:x?}\n  ours   {:x?}", k.header, o.header));
+        return Some(format!(
+            "context {slot}: header\n  kernel {:x?}\n  ours   {:x?}",
+            k.header, o.header
+        ));
     }
     (k.in_flight != o.in_flight)
         .then(|| format!("context {slot}: in flight: kernel {}, ours {}", k.in_flight, o.in_flight))
@@ -144,9 +148,9 @@ pub fn difference(program: &Program, kernel: &StepTrace, ours: &StepTrace) -> Op
         .or_else(|| plain("records spoilt", &kernel.spoilt, &ours.spoilt))
         .or_else(|| {
             let pairs = kernel.rings.iter().zip(&ours.rings).enumerate();
-            pairs.into_iter().find_map(|(slot, (k, o))| {
-                ring_difference(program, slot, k.as_ref(), o.as_ref())
-            })
+            pairs
+                .into_iter()
+                .find_map(|(slot, (k, o))| ring_difference(program, slot, k.as_ref(), o.as_ref()))
         })
         .or_else(|| plain("descriptors", &kernel.fds, &ours.fds))
         .or_else(|| plain("signals", &kernel.signals, &ours.signals))

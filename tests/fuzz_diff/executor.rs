@@ -84,6 +84,7 @@ impl Executor {
     fn program(&mut self, request: &Request) {
         let program = &request.program;
         mem::reset();
+        signals::reset(false);
         self.world.reset();
         signals::reset(program.fsize_limit);
         let mut shadow = Shadow::new();
@@ -187,8 +188,9 @@ impl Executor {
         if self.calls.kernel {
             // Each takes tens of milliseconds.
             std::thread::scope(|s| {
-                for &ctx in &contexts {
-                    s.spawn(|| self.calls.destroy(ctx));
+                for ctx in contexts {
+                    let calls = &self.calls;
+                    s.spawn(move || calls.destroy(ctx));
                 }
             });
         } else {

@@ -27,7 +27,7 @@ pub fn fix(program: &mut Program) {
                 if cold {
                     iocb.rw_flags &= !RWF_NOWAIT;
                 }
-                window.admits(iocb)
+                window.admits(iocb) && !crate::known::known(iocb)
             });
             // A read that fills other windows has them for itself.
             if s.iocbs.iter().any(spreads) {
@@ -47,9 +47,7 @@ pub fn fix(program: &mut Program) {
 
 /// It may read more than its own window takes.
 fn spreads(iocb: &Iocb) -> bool {
-    let over = |addr: &Addr, len: u64| {
-        matches!(addr, Addr::Data(off) if u64::from(*off).saturating_add(len) > WINDOW)
-    };
+    let over = |addr: &Addr, len: u64| matches!(addr, Addr::Data(off) if u64::from(*off).saturating_add(len) > WINDOW);
     match &iocb.buf {
         Buf::At(addr) => !matches!(iocb.opcode, PREADV | PWRITEV) && over(addr, iocb.nbytes),
         Buf::Vector(segs) | Buf::EdgeVector(segs) => segs.iter().any(|s| over(&s.base, s.len)),
@@ -93,9 +91,7 @@ impl Window {
             && (iocb.reads() || iocb.writes())
         {
             let (direct, writes) = (entry.direct(), iocb.writes());
-            let clash = |&(f, d, w): &(u8, bool, bool)| {
-                f == file && (d || direct) && (w || writes)
-            };
+            let clash = |&(f, d, w): &(u8, bool, bool)| f == file && (d || direct) && (w || writes);
             if self.files.iter().any(clash) {
                 return false;
             }

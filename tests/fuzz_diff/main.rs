@@ -13,6 +13,7 @@ mod executor;
 mod fds;
 mod fix;
 mod generate;
+mod known;
 mod layout;
 mod libaio;
 mod listing;

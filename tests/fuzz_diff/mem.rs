@@ -97,7 +97,8 @@ pub fn readable(addr: u64, len: usize) -> bool {
     let to = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: len };
     let from = libc::iovec { iov_base: addr as *mut _, iov_len: len };
     // SAFETY: copies into `buf`; a bad `from` is an error.
-    let n = unsafe { libc::process_vm_readv(libc::getpid(), &raw const to, 1, &raw const from, 1, 0) };
+    let n =
+        unsafe { libc::process_vm_readv(libc::getpid(), &raw const to, 1, &raw const from, 1, 0) };
     n == len as isize
 }
 
@@ -126,7 +127,9 @@ pub fn hash(bytes: &[u8]) -> u64 {
         w[..c.len()].copy_from_slice(c);
         u64::from_ne_bytes(w)
     });
-    words.fold(0xcbf2_9ce4_8422_2325, |h: u64, w| (h ^ w).wrapping_mul(0x0100_0000_01b3).rotate_left(29))
+    words.fold(0xcbf2_9ce4_8422_2325, |h: u64, w| {
+        (h ^ w).wrapping_mul(0x0100_0000_01b3).rotate_left(29)
+    })
 }
 
 /// A copy of the compared memory, to find what a step changed.

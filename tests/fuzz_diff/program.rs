@@ -16,30 +16,77 @@ pub type Slot = u8;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
-    Setup { nr: u32, ctxp: CtxPtr },
-    QueueInit { nr: i32, slot: Slot },
-    Destroy { ctx: Ctx, release: bool },
+    Setup {
+        nr: u32,
+        ctxp: CtxPtr,
+    },
+    QueueInit {
+        nr: i32,
+        slot: Slot,
+    },
+    Destroy {
+        ctx: Ctx,
+        release: bool,
+    },
     Submit(Submit),
     /// `count` no-ops (reads of /dev/null) in one call.
-    Fill { slot: Slot, count: u16 },
+    Fill {
+        slot: Slot,
+        count: u16,
+    },
     GetEvents(GetEvents),
     /// io_getevents for all that is there or in flight, without a time limit.
-    Drain { slot: Slot },
-    Cancel { ctx: Ctx, iocb: IocbAt, result: Addr },
-    QueueRun { ctx: Ctx },
-    QueueWait { ctx: Ctx, timeout: Timeout },
+    Drain {
+        slot: Slot,
+    },
+    Cancel {
+        ctx: Ctx,
+        iocb: IocbAt,
+        result: Addr,
+    },
+    QueueRun {
+        ctx: Ctx,
+    },
+    QueueWait {
+        ctx: Ctx,
+        timeout: Timeout,
+    },
     /// The program writes to the ring's header.
-    Header { slot: Slot, field: Field, value: Value },
+    Header {
+        slot: Slot,
+        field: Field,
+        value: Value,
+    },
     /// The program writes to an event record of the ring.
-    Scribble { slot: Slot, index: u16, byte: u8 },
-    Write { fd: u8, len: u16 },
-    Read { fd: u8, len: u16 },
+    Scribble {
+        slot: Slot,
+        index: u16,
+        byte: u8,
+    },
+    Write {
+        fd: u8,
+        len: u16,
+    },
+    Read {
+        fd: u8,
+        len: u16,
+    },
     /// write(2) of this value to an eventfd.
-    AddEventfd { fd: u8, value: u64 },
-    Close { fd: u8 },
-    Truncate { file: u8, len: u32 },
+    AddEventfd {
+        fd: u8,
+        value: u64,
+    },
+    Close {
+        fd: u8,
+    },
+    Truncate {
+        file: u8,
+        len: u32,
+    },
     /// Out of the page cache.
-    DropCache { file: u8 },
+    DropCache {
+        file: u8,
+    },
     /// SIGUSR1, which is blocked, is raised.
     Raise,
 }

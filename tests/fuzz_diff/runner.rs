@@ -52,7 +52,10 @@ enum Verdict {
     Same,
     /// The machine did not let the kernel do it.
     Unfit(String),
-    Different { step: usize, what: String },
+    Different {
+        step: usize,
+        what: String,
+    },
 }
 
 impl Pair {
@@ -98,7 +101,11 @@ fn tree(seed: u64, n: u64) -> Box<dyn ValueTree<Value = Program>> {
 }
 
 /// The smallest program found that still differs.
-fn shrink(pair: &mut Pair, tree: &mut dyn ValueTree<Value = Program>, limit: Duration) -> (Program, usize, String) {
+fn shrink(
+    pair: &mut Pair,
+    tree: &mut dyn ValueTree<Value = Program>,
+    limit: Duration,
+) -> (Program, usize, String) {
     let start = Instant::now();
     let mut best = None;
     let mut failing = true;
@@ -126,7 +133,8 @@ pub fn run() -> ExitCode {
     let disk = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let memory = PathBuf::from("/dev/shm");
     println!("fuzz-diff: seed {}, {} s", settings.seed, settings.seconds);
-    let deadline = Instant::now() + Duration::from_secs(settings.seconds);
+    let start = Instant::now();
+    let deadline = start + Duration::from_secs(settings.seconds);
     let counters: [AtomicU64; 2] = Default::default();
     let (programs, steps, failures) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let out = Mutex::new(());
@@ -134,8 +142,11 @@ pub fn run() -> ExitCode {
         for worker in 0..if settings.only.is_some() { 1 } else { settings.workers } {
             let (counters, programs, steps, failures, out) =
                 (&counters, &programs, &steps, &failures, &out);
-            let (settings, system, ours, disk, memory) = (&settings, &system, &ours, &disk, &memory);
-            s.spawn(move || {
+            let (settings, system, ours, disk, memory) =
+                (&settings, &system, &ours, &disk, &memory);
+            // proptest's strategies are large.
+            let thread = std::thread::Builder::new().stack_size(256 << 20);
+            let work = move || {
                 let engine = settings.only.map_or(worker, |n| n as usize) % 2;
                 let side = |kernel| Side {
                     library: if kernel { system.clone() } else { ours.clone() },
@@ -146,12 +157,15 @@ pub fn run() -> ExitCode {
                     disk: disk.clone(),
                     memory: memory.clone(),
                 };
-                let mut pair =
-                    Pair { kernel: Executor::new(side(true)), ours: Executor::new(side(false)), steps: 0 };
+                let mut pair = Pair {
+                    kernel: Executor::new(side(true)),
+                    ours: Executor::new(side(false)),
+                    steps: 0,
+                };
                 while Instant::now() < deadline && failures.load(Relaxed) == 0 {
-                    let n = settings
-                        .only
-                        .unwrap_or_else(|| counters[engine].fetch_add(1, Relaxed) * 2 + engine as u64);
+                    let n = settings.only.unwrap_or_else(|| {
+                        counters[engine].fetch_add(1, Relaxed) * 2 + engine as u64
+                    });
                     let mut tree = tree(settings.seed, n);
                     let program = tree.current();
                     if settings.verbose {
@@ -160,18 +174,28 @@ pub fn run() -> ExitCode {
                     let verdict = pair.run(&program);
                     programs.fetch_add(1, Relaxed);
                     if let Verdict::Different { step, what } = verdict {
-                        if failures.fetch_add(1, Relaxed) > 0 {
+                        if failures.compare_exchange(0, 1, Relaxed, Relaxed).is_err() {
                             break;
                         }
                         let _quiet = out.lock();
-                        println!("\nprogram {n} ({}) differs at step {step}: {what}", support::ours::ENGINES[engine]);
+                        println!(
+                            "\nprogram {n} ({}) differs at step {step}: {what}",
+                            support::ours::ENGINES[engine]
+                        );
                         pair.fresh();
                         let again = pair.run(&program);
                         if !matches!(again, Verdict::Different { .. }) {
-                            println!("not reproducible in fresh executors:\n{}", listing::listing(&program));
+                            println!(
+                                "not reproducible in fresh executors:\n{}",
+                                listing::listing(&program)
+                            );
                         } else {
-                            let (small, step, what) = shrink(&mut pair, &mut *tree, Duration::from_secs(60));
-                            println!("shrunk: differs at step {step}: {what}\n{}", listing::listing(&small));
+                            let (small, step, what) =
+                                shrink(&mut pair, &mut *tree, Duration::from_secs(60));
+                            println!(
+                                "shrunk: differs at step {step}: {what}\n{}",
+                                listing::listing(&small)
+                            );
                         }
                     }
                     if settings.only.is_some() {
@@ -179,12 +203,14 @@ pub fn run() -> ExitCode {
                     }
                 }
                 steps.fetch_add(pair.steps, Relaxed);
-            });
+            };
+            thread.spawn_scoped(s, work).expect("a thread");
         }
     });
     println!(
-        "fuzz-diff: seed {}: {} programs, {} steps, differences {}",
+        "fuzz-diff: seed {}: {} s, {} programs, {} steps, differences {}",
         settings.seed,
+        start.elapsed().as_secs(),
         programs.load(Relaxed),
         steps.load(Relaxed),
         failures.load(Relaxed)

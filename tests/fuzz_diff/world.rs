@@ -133,7 +133,10 @@ impl World {
                     let fd = must("epoll", libc::epoll_create1(0));
                     let mut ev = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
                     let member = FIRST_FD + i32::from(fds::slot("pipe_r"));
-                    must("epoll_ctl", libc::epoll_ctl(fd, libc::EPOLL_CTL_ADD, member, &raw mut ev));
+                    must(
+                        "epoll_ctl",
+                        libc::epoll_ctl(fd, libc::EPOLL_CTL_ADD, member, &raw mut ev),
+                    );
                     fd
                 }
                 Kind::Fifo => {

@@ -39,17 +39,21 @@ impl Report {
     }
 }
 
-/// "name: reason" lines of a list in `c-tests`.
-pub fn list(name: &str) -> BTreeMap<String, String> {
+/// "name...: reason" lines of a list in `c-tests`.
+pub fn list(name: &str) -> BTreeMap<String, Vec<String>> {
     let text = fs::read_to_string(root().join("c-tests").join(name)).unwrap_or_default();
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, why)| (name.trim().to_owned(), why.trim().to_owned()))
-        .collect()
+    let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (names, why) in
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(':'))
+    {
+        for name in names.split_whitespace() {
+            reasons.entry(name.to_owned()).or_default().push(why.trim().to_owned());
+        }
+    }
+    reasons
 }
 
 /// Why this may be skipped where it cannot run, by `c-tests/skips.list`.
 pub fn skip_reason(name: &str) -> Option<String> {
-    list("skips.list").remove(name)
+    list("skips.list").remove(name)?.pop()
 }

@@ -18,6 +18,9 @@ const NO: u32 = 2;
 /// How long an operation may be on its way from one place to the next, in naps.
 const NAPS: u32 = 100;
 
+/// More messages than the socket can hold.
+const QUEUE: u32 = 1000;
+
 /// A request to cancel, on the stack of the thread that waits for the answer.
 pub(super) struct CancelRequest {
     op: OpPtr,
@@ -92,7 +95,8 @@ impl Threads {
             if !still_there() {
                 return false;
             }
-            while self.inbox.has_mail() && self.receive() {}
+            // All that was sent before.
+            let _ = (0..QUEUE).all(|_| self.inbox.has_mail() && self.receive());
             if self.pool.lock().take(op) || self.poller.take(&self.pins, op) {
                 if still_there() {
                     return true;

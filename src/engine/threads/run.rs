@@ -57,10 +57,10 @@ impl Threads {
     unsafe fn run_poll(&self, op: OpPtr) -> Option<i64> {
         // SAFETY: by the caller's word.
         let (o, events) = unsafe { (op.as_ref(), op.as_ref().args().poll_events) };
+        // An error (RLIMIT_NOFILE is 0) does not keep it from waiting.
         match sys::poll_now(o.pin.load(Relaxed) as c_int, events as i16) {
-            Ok(0) => {}
-            Ok(ready) => return Some(i64::from(ready as u16)),
-            Err(e) => return Some(e.neg()),
+            Ok(ready) if ready != 0 => return Some(i64::from(ready as u16)),
+            _ => {}
         }
         self.poller.add(&self.pins, op).map_or_else(|e| Some(e.neg()), |()| None)
     }

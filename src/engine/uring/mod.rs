@@ -9,16 +9,18 @@
 //! One ring serves all contexts. Another is made when its table of pinned files
 //! is full, or when the program has closed its descriptor.
 
+mod cancel;
 mod ring;
 mod service;
 mod slots;
+mod sqe;
 
 use super::op::{OpList, OpPtr};
 use super::{Cancelled, Complete, Engine};
 use crate::errno::Errno;
 use crate::{eventfd, fork, sys};
+use cancel::CancelRequest;
 use ring::Ring;
-use service::CancelRequest;
 use slots::Met;
 use std::ptr::null_mut;
 use std::sync::Mutex;
@@ -155,8 +157,8 @@ impl Engine for Uring {
         ring.kick();
         // The fence in `kick` and the thread's last SeqCst store: one of us two
         // sees the request.
-        if ring.started.load(SeqCst) == service::GONE {
-            service::refuse_cancels(ring);
+        if ring.started.load(SeqCst) == cancel::GONE {
+            cancel::refuse_cancels(ring);
         }
         request.wait()
     }

@@ -1,6 +1,7 @@
 //! One ring with its thread and its table of pinned files.
 
-use super::service::{self, CancelRequest};
+use super::cancel::CancelRequest;
+use super::service;
 use super::slots::{Met, Slots};
 use crate::engine::Complete;
 use crate::engine::op::Op;

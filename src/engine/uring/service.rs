@@ -1,16 +1,18 @@
 //! The engine's thread: takes operations over, feeds the ring, and reports what
 //! is done.
 
+use super::cancel::{CancelRequest, GONE, Stage, refuse_cancels};
 use super::ring::Ring;
+use super::sqe;
+use crate::engine::blocking;
 use crate::engine::op::{Kind, Op, OpPtr, Timeout};
-use crate::engine::{Cancelled, blocking};
 use crate::errno::Errno;
 use crate::{sys, worker};
 use io_uring::{opcode, squeue, types};
 use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicPtr, AtomicU32, fence};
+use std::sync::atomic::fence;
 
 /// What a completion's user_data points to, in the low bits of the pointer.
 const TAG_OP: u64 = 0;
@@ -28,62 +30,8 @@ const ISSUED: u32 = 1;
 const FUTEX2_SIZE_U32: u32 = 2;
 const FUTEX2_PRIVATE: u32 = 128;
 
-/// A cancellation on its way: on the stack of the thread that asked.
-pub struct CancelRequest {
-    op: OpPtr,
-    still_there: *const (dyn Fn() -> bool + Sync),
-    pub next: AtomicPtr<CancelRequest>,
-    answer: AtomicU32,
-    /// What the ring said to the request to cancel; UNKNOWN before.
-    found: std::cell::Cell<i32>,
-}
-
 /// Operations that are not kept waiting for the next call into the kernel.
 const MANY: usize = 16;
-
-const UNKNOWN: i32 = i32::MIN;
-const PENDING: u32 = 0;
-const YES: u32 = 1;
-const NO: u32 = 2;
-
-impl CancelRequest {
-    pub fn new(op: OpPtr, still_there: &(dyn Fn() -> bool + Sync)) -> Self {
-        // SAFETY: only the lifetime is dropped: the asking thread stays in
-        // `wait` until the engine has answered.
-        let still_there = unsafe {
-            std::mem::transmute::<&(dyn Fn() -> bool + Sync), &'static (dyn Fn() -> bool + Sync)>(
-                still_there,
-            )
-        };
-        Self {
-            op,
-            still_there,
-            next: AtomicPtr::new(null_mut()),
-            answer: AtomicU32::new(PENDING),
-            found: std::cell::Cell::new(UNKNOWN),
-        }
-    }
-
-    pub fn wait(&self) -> Cancelled {
-        loop {
-            match self.answer.load(Acquire) {
-                PENDING => {
-                    let _ = sys::futex_wait(&self.answer, PENDING, None);
-                }
-                YES => return Cancelled::Yes,
-                _ => return Cancelled::No,
-            }
-        }
-    }
-
-    /// The last touch: the request is gone afterwards.
-    fn reply(&self, cancelled: bool) {
-        let word = std::ptr::from_ref(&self.answer);
-        self.answer.store(if cancelled { YES } else { NO }, Release);
-        // SAFETY: FUTEX_WAKE only uses the address as a key.
-        let _ = unsafe { crate::sys!(futex, word, 1 | 128, 1) };
-    }
-}
 
 pub extern "C" fn main(arg: *mut c_void) -> *mut c_void {
     let _running = worker::enter(c"aio-rs-uring");
@@ -102,19 +50,6 @@ pub extern "C" fn main(arg: *mut c_void) -> *mut c_void {
         unsafe { drop(std::ptr::read(&raw const *ring.io_uring)) };
     }
     null_mut()
-}
-
-/// `Ring::started` when the thread has ended.
-pub const GONE: u32 = u32::MAX;
-
-/// For a ring whose thread has ended: nothing is there to be cancelled.
-pub fn refuse_cancels(ring: &Ring) {
-    let mut at = ring.cancels.swap(null_mut(), SeqCst);
-    // SAFETY: each lives until it is answered.
-    while let Some(c) = unsafe { at.as_ref() } {
-        at = c.next.load(Relaxed);
-        c.reply(false);
-    }
 }
 
 struct Service {
@@ -193,45 +128,7 @@ impl Service {
         // request's own vector and the program's buffers, for the operation.
         let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
         let file = types::Fixed(o.pin.load(Relaxed));
-        let (pos, n) = (args.pos as u64, args.iov.count);
-        let rw_flags = args.rw_flags as i32;
-        let sqe = match args.kind {
-            Kind::Read if n == 1 => {
-                let seg = args.iov.as_slice_mut()[0];
-                opcode::Read::new(file, seg.iov_base.cast(), seg.iov_len as u32)
-                    .offset(pos)
-                    .rw_flags(rw_flags)
-                    .ioprio(args.ioprio)
-                    .build()
-            }
-            Kind::Write if n == 1 => {
-                let seg = args.iov.as_slice_mut()[0];
-                opcode::Write::new(file, seg.iov_base.cast(), seg.iov_len as u32)
-                    .offset(pos)
-                    .rw_flags(rw_flags)
-                    .ioprio(args.ioprio)
-                    .build()
-            }
-            Kind::Read => opcode::Readv::new(file, args.iov.as_mut_ptr(), n)
-                .offset(pos)
-                .rw_flags(rw_flags)
-                .ioprio(args.ioprio)
-                .build(),
-            Kind::Write => opcode::Writev::new(file, args.iov.as_mut_ptr(), n)
-                .offset(pos)
-                .rw_flags(rw_flags)
-                .ioprio(args.ioprio)
-                .build(),
-            Kind::Fsync { data_only } => {
-                let flags = if data_only {
-                    types::FsyncFlags::DATASYNC
-                } else {
-                    types::FsyncFlags::empty()
-                };
-                opcode::Fsync::new(file).flags(flags).build()
-            }
-            Kind::Poll => opcode::PollAdd::new(file, u32::from(args.poll_events)).build(),
-        };
+        let sqe = sqe::build(args, file);
         o.state.store(ISSUED, Relaxed);
         self.in_flight += 1;
         let timed = args.timeout != Timeout::NONE;
@@ -365,10 +262,9 @@ impl Service {
         self.finish(op, if stopped { Errno::ECANCELED.neg() } else { total });
         if let Some(c) = cancel {
             // Answered once both completions are there: c is needed till then.
-            if c.found.get() == UNKNOWN {
-                c.found.set(if stopped { YES as i32 } else { NO as i32 });
-            } else {
-                c.reply(stopped);
+            match c.stage.get() {
+                Stage::Asked => c.stage.set(Stage::Completed(stopped)),
+                _ => c.reply(stopped),
             }
         }
     }
@@ -413,7 +309,7 @@ impl Service {
             while let Some(c) = at.as_ref() {
                 at = c.next.load(Relaxed);
                 let op = c.op.as_ref();
-                let here = (*c.still_there)()
+                let here = c.is_there()
                     && op.state.load(Relaxed) == ISSUED
                     && std::ptr::eq(op.home.load(Relaxed).cast(), self.ring)
                     && op.next.load(Relaxed).is_null()
@@ -434,15 +330,14 @@ impl Service {
 
     /// The ring's answer to a request to cancel.
     fn cancel_found(&mut self, c: &CancelRequest, res: i32) {
-        match c.found.get() {
-            // The operation is still there.
-            UNKNOWN if res == 0 => c.found.set(0),
-            UNKNOWN => {
+        match c.stage.get() {
+            Stage::Completed(stopped) => c.reply(stopped),
+            _ if res == 0 => c.stage.set(Stage::Found),
+            _ => {
                 // SAFETY: not completed, hence in this thread's hands.
                 unsafe { c.op.as_ref() }.next.store(null_mut(), Relaxed);
                 c.reply(false);
             }
-            completed => c.reply(completed == YES as i32),
         }
     }
 

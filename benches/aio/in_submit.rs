@@ -1,0 +1,268 @@
+//! Time inside io_submit, and throughput, where the kernel's AIO blocks in it:
+//! cold reads, large and synchronous writes, fsync.
+
+use crate::bench::Bench;
+use crate::floors;
+use crate::job::{Job, Op};
+use crate::measure::{self, Side, Slice, Spread};
+use crate::memory;
+use crate::place::{self, WIDE};
+use crate::queue::{Libaio, Queue};
+use crate::row::{Row, name_of_size, number};
+use crate::uring::Uring;
+use crate::wait::Wait;
+use hdrhistogram::Histogram;
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const COLD: u64 = 256 << 20;
+/// Bytes that a slice writes at most: below what makes the kernel throttle.
+const WRITTEN: usize = 128 * MIB;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    ColdRead,
+    Write,
+    Append,
+    Sync,
+    Extend,
+    Fsync,
+}
+
+#[derive(Clone, Copy)]
+pub struct Case {
+    kind: Kind,
+    size: usize,
+}
+
+pub fn all() -> Vec<Case> {
+    let mut all = Vec::new();
+    let mut add = |kind, sizes: &[usize]| all.extend(sizes.iter().map(|&size| Case { kind, size }));
+    add(Kind::ColdRead, &[4 * KIB, 64 * KIB, MIB]);
+    add(Kind::Write, &[4 * KIB, 64 * KIB, MIB, 4 * MIB]);
+    add(Kind::Append, &[16 * KIB]);
+    add(Kind::Sync, &[4 * KIB]);
+    add(Kind::Extend, &[64 * KIB]);
+    add(Kind::Fsync, &[16 * MIB]);
+    all
+}
+
+/// What one side spent inside io_submit, in nanoseconds; by slices, the warm-up
+/// first.
+#[derive(Default)]
+struct Times(Vec<Histogram<u64>>);
+
+impl Case {
+    pub fn name(&self) -> String {
+        let kind = match self.kind {
+            Kind::ColdRead => "cold read",
+            Kind::Write => "write",
+            Kind::Append => "append",
+            Kind::Sync => "O_SYNC write",
+            Kind::Extend => "direct extend",
+            Kind::Fsync => "fsync",
+        };
+        format!("{kind} {}", name_of_size(self.size))
+    }
+
+    pub fn run(&self, bench: &Bench) -> io::Result<Vec<Row>> {
+        let job = self.job(bench)?;
+        let mut queues: Vec<(&str, Box<dyn Queue + '_>)> = vec![
+            ("kernel", Box::new(Libaio::new(bench.kernel, &job, Wait::GetEvents))),
+            ("ours", Box::new(Libaio::new(bench.ours, &job, Wait::GetEvents))),
+        ];
+        if bench.has_uring {
+            queues.push(("uring", Box::new(Uring::apart(&job))));
+        }
+        let times: Vec<RefCell<Times>> = queues.iter().map(|_| RefCell::default()).collect();
+        let names: Vec<&str> = queues.iter().map(|(name, _)| *name).collect();
+        let mut sides: Vec<Side<'_>> = Vec::new();
+        let turn = Cell::new(0);
+        for ((_, queue), times) in queues.iter_mut().zip(&times) {
+            let (job, turn) = (&job, &turn);
+            sides.push(Box::new(move |time| {
+                turn.set(turn.get() + 1);
+                let times = &mut times.borrow_mut();
+                times.begin();
+                self.slice(&mut **queue, job, time, turn.get() * 7919, times)
+            }));
+        }
+        let slices = measure::in_turn(&mut sides, bench.plan);
+        drop(sides);
+        let times: Vec<Times> = times.into_iter().map(RefCell::into_inner).collect();
+        Ok(vec![self.times_row(&times), Row::new(self.name(), &names, &slices)])
+    }
+
+    fn job(&self, bench: &Bench) -> io::Result<Job> {
+        let place = &bench.place;
+        let (name, flags, len) = match self.kind {
+            Kind::ColdRead => ("cold.dat", 0, COLD),
+            Kind::Write | Kind::Fsync => ("write.dat", 0, WIDE),
+            Kind::Sync => ("write.dat", libc::O_SYNC, WIDE),
+            Kind::Append => ("grow.dat", libc::O_APPEND, 0),
+            Kind::Extend => ("grow.dat", libc::O_DIRECT, 0),
+        };
+        let fd: OwnedFd = place.file(name, len, flags)?;
+        let op = match self.kind {
+            Kind::ColdRead => Op::Read,
+            Kind::Fsync => Op::Fsync,
+            _ => Op::Write,
+        };
+        if self.kind == Kind::ColdRead {
+            // No read-ahead: each read is cold.
+            // SAFETY: advice only.
+            unsafe { libc::posix_fadvise(fd.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+        } else if len > 0 {
+            place.settle(name)?;
+        }
+        let depth = match self.kind {
+            Kind::ColdRead => 8,
+            Kind::Fsync => 1,
+            _ => 4,
+        };
+        Ok(Job::new(fd, op, self.size, 0, depth, len.max(self.size as u64)))
+    }
+
+    /// One request an io_submit, as many in flight as the job has slots.
+    fn slice(
+        &self,
+        queue: &mut dyn Queue,
+        job: &Job,
+        time: Duration,
+        first: u64,
+        times: &mut Times,
+    ) -> Slice {
+        let file = job_file(job);
+        if self.kind == Kind::ColdRead {
+            place::evict(&file);
+        }
+        if self.kind == Kind::Fsync {
+            return fsyncs(queue, job, &file, time, times);
+        }
+        let blocks = job.span / self.size as u64;
+        let most = match self.kind {
+            Kind::ColdRead => blocks,
+            _ => (WRITTEN / self.size) as u64,
+        };
+        // Blocks in an order of no use to read-ahead, each once.
+        let offset = |i: u64| match self.kind {
+            Kind::Append | Kind::Extend => i * self.size as u64,
+            _ => (first + i).wrapping_mul(1_000_003) % blocks * self.size as u64,
+        };
+        let slice = Slice::of(|| {
+            let mut free: Vec<usize> = (0..job.depth).collect();
+            let (mut n, end) = (0, Instant::now() + time);
+            while n < most && Instant::now() < end {
+                let slot = match free.pop() {
+                    Some(slot) => slot,
+                    None => {
+                        queue.reap(&mut free);
+                        continue;
+                    }
+                };
+                queue.prepare(slot, offset(n));
+                times.submit(queue);
+                n += 1;
+            }
+            while free.len() < job.depth {
+                queue.reap(&mut free);
+            }
+            n
+        });
+        match self.kind {
+            Kind::ColdRead => {}
+            Kind::Append | Kind::Extend => {
+                let n = file.metadata().map_or(0, |m| m.len()) / self.size as u64;
+                assert!(n >= slice.ops, "what was appended is there");
+                file.set_len(0).expect("an empty file");
+            }
+            // The next side shall not pay for our dirty pages.
+            _ => file.sync_data().expect("fdatasync"),
+        }
+        slice
+    }
+
+    fn times_row(&self, times: &[Times]) -> Row {
+        let (kernel, ours) = (times[0].all(), times[1].all());
+        let us = |times: &Histogram<u64>, q| times.value_at_quantile(q) as f64 / 1000.0;
+        let (theirs, p99) = (us(&kernel, 0.99), us(&ours, 0.99));
+        let mut row = Row::of_figures(format!("io_submit p99: {}", self.name()), Some(theirs), p99);
+        let pairs = times[0].slices().iter().zip(times[1].slices());
+        let pairs = Spread::of(pairs.map(|(k, o)| us(k, 0.99) / us(o, 0.99)));
+        row.ratio = Some(Spread { median: theirs / p99, low: pairs.low, high: pairs.high });
+        let note = |name, q| format!("{name} {} {}", number(us(&kernel, q)), number(us(&ours, q)));
+        row.note = [note("p50", 0.5), note("p99.9", 0.999), note("max", 1.0)].join(", ");
+        if floors::has(&row) {
+            row.demands.push(floors::in_submit(p99));
+        }
+        row
+    }
+}
+
+/// fsync of 16 MiB just written; the time of the writing is left out.
+fn fsyncs(
+    queue: &mut dyn Queue,
+    job: &Job,
+    file: &File,
+    time: Duration,
+    times: &mut Times,
+) -> Slice {
+    let mut chunk = vec![0; MIB];
+    let mut slice = Slice::default();
+    while slice.seconds < time.as_secs_f64() {
+        for offset in (0..job.size as u64).step_by(chunk.len()) {
+            memory::fill(&mut chunk, offset, slice.ops);
+            file.write_all_at(&chunk, offset).expect("a write");
+        }
+        let one = Slice::of(|| {
+            let mut done = Vec::new();
+            queue.prepare(0, 0);
+            times.submit(queue);
+            while done.is_empty() {
+                queue.reap(&mut done);
+            }
+            1
+        });
+        slice.ops += 1;
+        slice.seconds += one.seconds;
+        slice.cpu_seconds += one.cpu_seconds;
+    }
+    slice
+}
+
+impl Times {
+    fn begin(&mut self) {
+        self.0.push(Histogram::new(3).expect("a histogram"));
+    }
+
+    #[inline]
+    fn submit(&mut self, queue: &mut dyn Queue) {
+        let start = Instant::now();
+        queue.submit();
+        let ns = start.elapsed().as_nanos() as u64;
+        let slice = self.0.last_mut().expect("a slice was begun");
+        slice.record(ns.max(1)).expect("a time");
+    }
+
+    fn slices(&self) -> &[Histogram<u64>] {
+        &self.0[1..]
+    }
+
+    fn all(&self) -> Histogram<u64> {
+        let mut all = Histogram::new(3).expect("a histogram");
+        self.slices().iter().for_each(|slice| all += slice);
+        all
+    }
+}
+
+/// Another descriptor of the job's file.
+fn job_file(job: &Job) -> File {
+    // SAFETY: a new descriptor, owned by the file.
+    unsafe { File::from_raw_fd(libc::dup(job.fd())) }
+}
