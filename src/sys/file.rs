@@ -1,7 +1,7 @@
 //! Descriptors: what they name, reading, writing and polling.
 
 use super::SigSet;
-use super::wait::{monotonic_now, ns_between};
+use super::wait::monotonic_now;
 use crate::errno::Errno;
 use crate::sys;
 use std::ffi::c_int;
