@@ -9,25 +9,16 @@ use std::ffi::c_int;
 /// # Errors
 /// EBADF: not open, or O_PATH. EINVAL: not an eventfd.
 pub fn check(fd: c_int, known: bool) -> Result<(), Errno> {
-    // Every time: what has a type of its own would be written to.
-    if sys::fstat(fd)?.st_mode & libc::S_IFMT != 0 {
-        return if sys::getfl(fd)? & libc::O_PATH != 0 {
-            Err(Errno::EBADF)
-        } else {
-            Err(Errno::EINVAL)
-        };
-    }
-    if known {
+    // The type is looked at every time: another file would be written to.
+    let anonymous = sys::fstat(fd)?.st_mode & libc::S_IFMT == 0;
+    // Nothing is written: the address is bad. An eventfd finds that out (EFAULT);
+    // the other anonymous files cannot be written at all.
+    // SAFETY: the null page is never mapped; a fault is answered with EFAULT.
+    let asked = || unsafe { crate::sys!(write, fd, 0usize, 8usize) } == Err(Errno::EFAULT);
+    if anonymous && (known || asked()) {
         return Ok(());
     }
-    // Nothing is written: the address is bad. An eventfd finds that out (EFAULT);
-    // the other anonymous files cannot be written at all (EINVAL).
-    // SAFETY: the null page is never mapped; a fault is answered with EFAULT.
-    match unsafe { crate::sys!(write, fd, 0usize, 8usize) } {
-        Err(Errno::EFAULT) => Ok(()),
-        Err(Errno::EBADF) => Err(Errno::EBADF),
-        _ => Err(Errno::EINVAL),
-    }
+    Err(if sys::getfl(fd)? & libc::O_PATH != 0 { Errno::EBADF } else { Errno::EINVAL })
 }
 
 /// Mirrors `eventfd_signal`: adds `n` and never blocks; a full one stays full.

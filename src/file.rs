@@ -111,6 +111,16 @@ impl File {
             )
     }
 
+    /// Has no wait queue: polling it says at once all that it will ever say.
+    pub fn never_waits(&self) -> bool {
+        const KMSG_MINOR: u32 = 11;
+        match self.kind {
+            FileType::Regular | FileType::Directory | FileType::BlockDevice => true,
+            FileType::CharDevice => self.is_memory_device() && libc::minor(self.rdev) != KMSG_MINOR,
+            _ => false,
+        }
+    }
+
     /// /dev/null, /dev/zero, /dev/kmsg and their neighbours.
     pub fn is_memory_device(&self) -> bool {
         const MEM_MAJOR: u32 = 1;

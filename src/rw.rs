@@ -157,6 +157,10 @@ fn attempt_stream(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
     if file.kind == FileType::Socket && t.pos != 0 {
         return Outcome::Done(Errno(libc::ESPIPE).neg());
     }
+    // preadv2 stops at no bytes; read_iter of an eventfd and its kin wants some.
+    if t.iov.total == 0 && file.kind == FileType::Anonymous {
+        return Outcome::Done(Errno::EINVAL.neg());
+    }
     let order = Some(Class::Exclusive);
     if in_the_way(mm, file, Class::Exclusive, t.write) && !file.nonblock() {
         return Outcome::Defer(order);
@@ -218,16 +222,25 @@ pub fn kiocb_set_rw_flags(file: &File, flags: u32, write: bool) -> Result<u32, E
     if flags == 0 {
         return Ok(0);
     }
-    let unsupported = flags & !RWF_SUPPORTED != 0
-        || flags & RWF_ATOMIC != 0
-            && !(write && file.direct() && sys::can_write_atomically(file.fd))
-        || flags & RWF_DONTCACHE != 0 && (!file.seekable() || file.in_memory())
-        || flags & RWF_NOWAIT != 0 && file.in_memory();
-    if unsupported {
+    if flags & !RWF_SUPPORTED != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
     if write && flags & RWF_APPEND != 0 && flags & RWF_NOAPPEND != 0 {
         return Err(Errno::EINVAL);
+    }
+    let nowait = |file: &File| match file.kind {
+        FileType::Directory => false,
+        FileType::CharDevice | FileType::Anonymous => {
+            ask(file, write, 1, RWF_NOWAIT) != Err(Errno::EOPNOTSUPP)
+        }
+        _ => !file.in_memory(),
+    };
+    let unsupported = flags & RWF_NOWAIT != 0 && !nowait(file)
+        || flags & RWF_ATOMIC != 0
+            && !(write && file.direct() && sys::can_write_atomically(file.fd))
+        || flags & RWF_DONTCACHE != 0 && (!file.seekable() || file.in_memory());
+    if unsupported {
+        return Err(Errno::EOPNOTSUPP);
     }
     Ok(flags & !RWF_HIPRI)
 }

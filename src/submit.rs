@@ -320,7 +320,7 @@ impl Submit<'_> {
             return Ok(());
         }
         // A file that is always ready has nothing to wait for.
-        if matches!(file.kind, FileType::Regular | FileType::Directory | FileType::BlockDevice) {
+        if file.never_waits() {
             return Err(Errno::EINVAL);
         }
         let args = OpArgs { kind: Kind::Poll, poll_events: events, ..bare(file, origin) };

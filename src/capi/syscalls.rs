@@ -149,20 +149,22 @@ pub(super) fn getevents(
     events: u64,
     timeout: u64,
 ) -> Result<i64, Errno> {
-    let until = read_timeout(timeout)?;
-    if until == Until::Now && aio_ring_is_empty(ctx_id) {
+    let (until, zero) = read_timeout(timeout)?;
+    if zero && aio_ring_is_empty(ctx_id) {
         return Ok(0);
     }
     let ctx = lookup_ioctx(ctx_id).ok_or(Errno::EINVAL)?;
     read_events(ctx, min_nr, nr, events, until, None)
 }
 
+/// The timeout, and whether it is {0, 0} to the letter.
 #[inline]
-fn read_timeout(timeout: u64) -> Result<Until, Errno> {
+fn read_timeout(timeout: u64) -> Result<(Until, bool), Errno> {
     if timeout == 0 {
-        return Ok(Until::Forever);
+        return Ok((Until::Forever, false));
     }
-    uaccess::get_user::<libc::timespec>(timeout).map(Until::from_timespec)
+    let ts = uaccess::get_user::<libc::timespec>(timeout)?;
+    Ok((Until::from_timespec(ts), ts.tv_sec == 0 && ts.tv_nsec == 0))
 }
 
 /// libaio's shortcut (its `src/aio_ring.h`): with a timeout of zero an empty ring
@@ -208,8 +210,8 @@ fn pgetevents(
     timeout: u64,
     sigmask: u64,
 ) -> Result<i64, Errno> {
-    let until = read_timeout(timeout)?;
-    if until == Until::Now && aio_ring_is_empty(ctx_id) {
+    let (until, zero) = read_timeout(timeout)?;
+    if zero && aio_ring_is_empty(ctx_id) {
         return Ok(0);
     }
     let mask = uaccess::get_user_probed::<sys::SigSet>(sigmask)?;

@@ -323,6 +323,13 @@ fn a_queued_operation_can_be_cancelled() {
     let file = temp_file(b"abcd");
     let mut w = Req::write(engine, &file, b"EFGH", 0);
     submit(engine, &mut [&mut w]);
+    // A pipe does not need that worker.
+    let (out, into) = pipe();
+    let mut r = Req::read(engine, &out, 16, -1);
+    submit(engine, &mut [&mut r]);
+    sys::write(into.as_raw_fd(), b"xyz").unwrap();
+    assert_eq!(r.wait(), 3);
+    assert!(!slow.is_done());
     assert_eq!(slow.cancel(engine), Cancelled::No, "it runs");
     assert_eq!(w.cancel(engine), Cancelled::Yes);
     assert_eq!(slow.wait(), -i64::from(libc::EAGAIN));
