@@ -314,7 +314,8 @@ impl Submit<'_> {
         {
             return Err(Errno::EINVAL);
         }
-        let ready = sys::poll_now(file.fd, events as i16)?;
+        // Without an answer (RLIMIT_NOFILE is 0) it is left to the engine.
+        let ready = sys::poll_now(file.fd, events as i16).unwrap_or(0);
         if ready != 0 {
             self.complete(origin, i64::from(ready as u16));
             return Ok(());

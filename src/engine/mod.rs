@@ -80,42 +80,38 @@ pub trait Engine: Sync {
     unsafe fn signal(&self, op: OpPtr);
 }
 
-/// The engine for this process, by the settings and by what is allowed here.
+/// The engine for this process, by the settings and by what is allowed here: one
+/// that is refused makes room for the next.
 /// None: neither can be had; io_submit then does everything itself.
 pub fn choose(config: &Config, complete: Complete) -> Option<&'static dyn Engine> {
-    let mut why = "as set by AIO_RS_ENGINE";
-    let mut refused = None;
-    let uring = match config.engine {
-        EngineChoice::Threads => None,
-        EngineChoice::Uring => {
-            Some(uring::Uring::start(complete).map(|e| e as &'static dyn Engine))
-        }
-        EngineChoice::Auto => {
-            Some(both::Both::start(complete, config.max_workers).map(|e| e as &'static dyn Engine))
-        }
+    let workers = config.max_workers;
+    let uring =
+        || both::Both::start(complete, workers).map(|e| ("uring", e as &'static dyn Engine));
+    let threads = || {
+        threads::Threads::start(complete, workers).map(|e| ("threads", e as &'static dyn Engine))
     };
-    match uring {
-        Some(Ok(engine)) => {
-            let auto = config.engine == EngineChoice::Auto;
-            log::info!("engine: uring ({})", if auto { "the first choice" } else { why });
+    let (first, second, why): (Start, Start, _) = match config.engine {
+        EngineChoice::Auto => (&uring, &threads, "the first choice"),
+        EngineChoice::Uring => (&uring, &threads, "as set by AIO_RS_ENGINE"),
+        EngineChoice::Threads => (&threads, &uring, "as set by AIO_RS_ENGINE"),
+    };
+    let refused = match first() {
+        Ok((name, engine)) => {
+            log::info!("engine: {name} ({why})");
             return Some(engine);
         }
-        Some(Err(e)) => refused = Some(e),
-        None => {}
-    }
-    if let Some(e) = refused {
-        log::info!("io_uring is refused here: {e}");
-        why = "io_uring is refused";
-    }
-    if config.engine != EngineChoice::Uring {
-        match threads::Threads::start(complete, config.max_workers) {
-            Ok(engine) => {
-                log::info!("engine: threads ({why})");
-                return Some(engine);
-            }
-            Err(e) => log::info!("threads are refused here: {e}"),
+        Err(e) => e,
+    };
+    match second() {
+        Ok((name, engine)) => {
+            log::info!("engine: {name} (the other is refused: {refused})");
+            Some(engine)
+        }
+        Err(e) => {
+            log::warn!("engine: none ({refused}; {e}); all I/O is done inside io_submit");
+            None
         }
     }
-    log::warn!("engine: none; all I/O is done inside io_submit");
-    None
 }
+
+type Start<'a> = &'a dyn Fn() -> Result<(&'static str, &'static dyn Engine), Errno>;

@@ -166,10 +166,13 @@ impl Engine for Uring {
     unsafe fn signal(&self, op: OpPtr) {
         // SAFETY: the operation is ours until its completion returns.
         let (ring, pin) = unsafe { (Self::home(op), op.as_ref().res_pin.load(Relaxed)) };
-        if let Some(fd) = ring.installed(pin) {
-            eventfd::signal(fd, 1);
+        match ring.installed(pin) {
+            Some(fd) => {
+                eventfd::signal(fd, 1);
+                ring.unpin(ring.own_fd, pin);
+            }
+            None => service::signal_by_ring(ring, pin),
         }
-        ring.unpin(ring.own_fd, pin);
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Ring {
 
     /// Operations pinned here and not yet done.
     pub pinned: AtomicUsize,
+    /// Eventfds that are being signalled through the ring.
+    pub signals: AtomicUsize,
     /// The program took our descriptor: the thread ends with the last operation.
     pub retired: AtomicBool,
 
@@ -88,6 +90,7 @@ impl Ring {
                     slots,
                     complete,
                     pinned: AtomicUsize::new(0),
+                    signals: AtomicUsize::new(0),
                     retired: AtomicBool::new(false),
                     inbox: AtomicPtr::new(null_mut()),
                     cancels: AtomicPtr::new(null_mut()),

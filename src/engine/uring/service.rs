@@ -21,6 +21,7 @@ const TAG_FUTEX: u64 = 2;
 const TAG_INSTALL: u64 = 3;
 const TAG_TIMEOUT: u64 = 4;
 const TAG_RUN: u64 = 5;
+const TAG_SIGNAL: u64 = 6;
 const TAGS: u64 = 7;
 
 /// `Op::state` here.
@@ -50,6 +51,20 @@ pub extern "C" fn main(arg: *mut c_void) -> *mut c_void {
         unsafe { drop(std::ptr::read(&raw const *ring.io_uring)) };
     }
     null_mut()
+}
+
+/// Signals an eventfd of which the thread could not get a descriptor of its own
+/// (RLIMIT_NOFILE). On the ring's thread.
+pub fn signal_by_ring(ring: &Ring, pin: u32) {
+    static ONE: u64 = 1;
+    let from = (&raw const ONE).cast();
+    let sqe = opcode::Write::new(types::Fixed(pin), from, 8).build();
+    let sqe = sqe.user_data(u64::from(pin) << 3 | TAG_SIGNAL);
+    ring.signals.fetch_add(1, Relaxed);
+    // SAFETY: this thread alone uses the submission queue; `ONE` is static.
+    while unsafe { ring.io_uring.submission_shared().push(&sqe) }.is_err() {
+        let _ = ring.io_uring.submit();
+    }
 }
 
 struct Service {
@@ -199,6 +214,10 @@ impl Service {
                     }
                 }
                 TAG_TIMEOUT => self.in_flight -= 1,
+                TAG_SIGNAL => {
+                    self.ring.signals.fetch_sub(1, Relaxed);
+                    self.ring.unpin(self.ring.own_fd, (at >> 3) as u32);
+                }
                 TAG_INSTALL => {
                     self.in_flight -= 1;
                     self.ring.set_installed((at >> 3) as u32, cqe.result().max(-1));
@@ -353,7 +372,8 @@ impl Service {
             r.asleep.store(0, Relaxed);
             return;
         }
-        if self.in_flight == 0 && !self.futex_armed {
+        let idle = self.in_flight == 0 && r.signals.load(Relaxed) == 0;
+        if idle && !self.futex_armed {
             let _ = sys::futex_wait(&r.word, word, None);
         } else {
             if !self.futex_armed {
