@@ -128,6 +128,9 @@ fn wait_for_events(
             None => wait.wait(at, deadline),
             Some(mask) => sigwait::wait(wait, at, deadline, mask),
         };
+        if woken.is_err() {
+            wait.forget(needed);
+        }
         ctx = match mm::reget(sleeping, life) {
             Some(ctx) => ctx,
             None => return sink.result(Err(Errno::EINVAL)),

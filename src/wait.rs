@@ -46,6 +46,15 @@ impl WaitQueue {
         sys::futex_wait(&self.seq, at.0, deadline)
     }
 
+    /// Takes an announcement back, when something else ended the sleep: it would
+    /// wake later sleepers before their time, and a signal that hits one outside
+    /// its sleep is not seen to end it.
+    pub fn forget(&self, events: u32) {
+        if self.wake_at.load(Relaxed) == events {
+            self.wake_all();
+        }
+    }
+
     /// After an event was published: `available` are in the ring now.
     #[inline]
     pub fn complete(&self, available: impl FnOnce() -> u32) {

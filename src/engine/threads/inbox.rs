@@ -23,7 +23,9 @@ const NO_PIN: u32 = Op::NO_PIN;
 pub(super) struct Inbox {
     receiver: Mutex<Receiver>,
     /// Messages sent and not yet received. Counted after sending: below 0 for a
-    /// moment when a message is received at once.
+    /// moment when a message is received at once. A sender counts before it looks
+    /// for a sleeper under the pool's lock; a worker looks here under that lock
+    /// before it sleeps.
     unreceived: AtomicI32,
     /// The table is full: nothing is received until a file is closed.
     held: AtomicBool,

@@ -47,6 +47,7 @@ struct Socket {
 }
 
 pub(super) struct Link {
+    /// Released by `renew`, acquired by `verified`.
     pub(super) fd: AtomicI32,
     /// What the number meant when it was ours. Written with `fd`; a reader that
     /// sees half of it takes the descriptor for lost and looks again under
@@ -54,6 +55,8 @@ pub(super) struct Link {
     dev: AtomicU64,
     ino: AtomicU64,
     renewal: Mutex<()>,
+    /// Each store that ends a step releases what was done in it; the next one's
+    /// load or exchange acquires it.
     step: AtomicU32,
     /// Written by the worker before LISTENING, read after it.
     address: UnsafeCell<(libc::sockaddr_un, libc::socklen_t)>,

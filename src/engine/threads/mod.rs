@@ -65,7 +65,8 @@ pub struct Threads {
     pins: Pins,
     pool: Pool,
     poller: Poller,
-    /// 0: starting. 1: runs. Else: 2 + the error it could not start for.
+    /// 0: starting. 1: runs. Else: 2 + the error it could not start for. Released
+    /// by the first worker, acquired by `start_on`.
     started: AtomicU32,
 }
 
@@ -181,7 +182,8 @@ impl Threads {
         if pin != Op::NO_PIN {
             self.unpin(pin);
         }
-        // The cancel of another thread must not find the rest of it.
+        // The cancel of another thread must not find the rest of it. Release: pairs
+        // with the acquire in `take_back`.
         op.state.store(0, Release);
     }
 

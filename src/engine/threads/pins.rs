@@ -63,7 +63,8 @@ impl Pins {
     pub(super) fn adopt(&self, fd: c_int, refs: u32) -> Option<u32> {
         let pin = self.slots.get(fd as usize)?;
         pin.generation.fetch_add(1, Relaxed);
-        // The operations that use it learn of it later, through their state.
+        // Release: pairs with the acquire in `share`. The operations that use it
+        // learn of it through their state.
         pin.refs.store(refs, Release);
         self.live.fetch_add(1, Relaxed);
         Some(fd as u32)
@@ -83,7 +84,7 @@ impl Pins {
 
     pub(super) fn close(&self, pin: u32) {
         sys::close(pin as c_int);
-        self.live.fetch_sub(1, Release);
+        self.live.fetch_sub(1, Relaxed);
     }
 }
 

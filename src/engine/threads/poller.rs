@@ -72,6 +72,8 @@ impl Poller {
         o.next.store(others, Relaxed);
         slot.waiting.store(op.as_ptr(), Relaxed);
         self.arm(slot, pin).inspect_err(|_| slot.waiting.store(others, Relaxed))?;
+        // Release: pairs with the acquire in `take`, which looks at it without being
+        // handed the operation.
         o.state.fetch_or(WAITING, Release);
         Ok(())
     }

@@ -4,7 +4,7 @@
 use super::QUEUED;
 use crate::engine::op::{Op, OpPtr};
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 pub(super) struct Queue {
     head: *mut Op,
@@ -25,7 +25,7 @@ impl Queue {
         // SAFETY: operations that are not completed live; the links are ours.
         unsafe {
             op.as_ref().next.store(null_mut(), Relaxed);
-            op.as_ref().state.fetch_or(QUEUED, Release);
+            op.as_ref().state.fetch_or(QUEUED, Relaxed);
             match self.tail.as_ref() {
                 None => self.head = op.as_ptr(),
                 Some(last) => last.next.store(op.as_ptr(), Relaxed),
