@@ -87,11 +87,21 @@ pub fn import_iovec(vec: u64, nr_segs: u32) -> Result<IoVecs, Errno> {
         iov.heap = block_alloc()?;
     }
     iov.count = nr_segs;
-    let copied = copy(vec, &mut iov);
+    let copied = if nr_segs == 1 { copy_one(vec, &mut iov) } else { copy(vec, &mut iov) };
     if copied.is_err() {
         release(&mut iov);
     }
     copied.map(|()| iov)
+}
+
+/// A single segment is taken as a buffer: cut before its range is looked at.
+fn copy_one(vec: u64, iov: &mut IoVecs) -> Result<(), Errno> {
+    let seg = uaccess::get_user::<libc::iovec>(vec)?;
+    if (seg.iov_len as isize) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    *iov = import_ubuf(seg.iov_base as u64, seg.iov_len as u64)?;
+    Ok(())
 }
 
 fn copy(vec: u64, iov: &mut IoVecs) -> Result<(), Errno> {

@@ -18,6 +18,7 @@ pub unsafe fn run_here(op: OpPtr, complete: Complete) {
         sys::nap();
     }
     let res = match args.kind {
+        _ if o.abandoned.load(Acquire) => Errno::ECANCELED.neg(),
         // Waiting here could wait for ever.
         Kind::Poll => Errno::EAGAIN.neg(),
         // SAFETY: ours; the program's number still names the file.

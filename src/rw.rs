@@ -230,9 +230,12 @@ pub fn kiocb_set_rw_flags(file: &File, flags: u32, write: bool) -> Result<u32, E
     }
     let nowait = |file: &File| match file.kind {
         FileType::Directory => false,
-        FileType::CharDevice | FileType::Anonymous => {
-            ask(file, write, 1, RWF_NOWAIT) != Err(Errno::EOPNOTSUPP)
+        // A property of the file; asked by reading, which has no effect here.
+        FileType::CharDevice | FileType::Anonymous | FileType::Fifo if file.readable() => {
+            ask(file, false, 0, 0) != Err(Errno::EINVAL)
+                && ask(file, false, 1, RWF_NOWAIT) != Err(Errno::EOPNOTSUPP)
         }
+        FileType::CharDevice => ask(file, true, 1, RWF_NOWAIT) != Err(Errno::EOPNOTSUPP),
         _ => !file.in_memory(),
     };
     let unsupported = flags & RWF_NOWAIT != 0 && !nowait(file)

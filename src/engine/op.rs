@@ -243,21 +243,3 @@ impl Default for OpList {
         Self::new()
     }
 }
-
-#[cfg(test)]
-impl Op {
-    pub fn new() -> Self {
-        // SAFETY: as in a fresh slab: zeroes are valid for every field.
-        let op: Self = unsafe { std::mem::zeroed() };
-        op.pin.store(Self::NO_PIN, std::sync::atomic::Ordering::Relaxed);
-        op.res_pin.store(Self::NO_PIN, std::sync::atomic::Ordering::Relaxed);
-        op
-    }
-}
-
-#[cfg(test)]
-impl OpList {
-    pub fn len(&self) -> usize {
-        self.iter().count()
-    }
-}

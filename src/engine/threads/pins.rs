@@ -4,7 +4,7 @@ use crate::engine::op::Op;
 use crate::errno::Errno;
 use crate::sys;
 use std::ffi::c_int;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
 /// More are not held at a time, whatever RLIMIT_NOFILE allows.
@@ -50,7 +50,7 @@ impl Pins {
     }
 
     pub(super) fn live(&self) -> u32 {
-        self.live.load(Relaxed)
+        self.live.load(SeqCst)
     }
 
     /// How many can be held under this RLIMIT_NOFILE.
@@ -84,7 +84,9 @@ impl Pins {
 
     pub(super) fn close(&self, pin: u32) {
         sys::close(pin as c_int);
-        self.live.fetch_sub(1, Relaxed);
+        // SeqCst, as `Inbox::held`, which is looked at next: the receiver sets that
+        // and then looks here.
+        self.live.fetch_sub(1, SeqCst);
     }
 }
 
