@@ -50,10 +50,8 @@ static void cancelled(void)
 	r = io_cancel(ctx, &cb, &ev);
 	slowfs_release(s, SLOWFS_FSYNC);
 	got = event_of(ctx, &cb, 10000);
-	if (on_ours() && r == -EINPROGRESS && got == -ECANCELED)
-		r = -EINVAL, got = 0;
-	expect("4.1/11", "io_cancel of an FSYNC in flight", r, -EINVAL);
-	expect("4.1/11", "its event still comes", got, 0);
+	expect_may_differ("4.1/11", "io_cancel of an FSYNC in flight", r, -EINVAL, -EINPROGRESS);
+	expect_differs("4.1/11", "its event", got, 0, r == -EINPROGRESS ? -ECANCELED : 0);
 }
 
 static void together(void)

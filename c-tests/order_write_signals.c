@@ -6,7 +6,7 @@
 
 static io_context_t ctx;
 static volatile pid_t handler_tid;
-static volatile int handled;
+static volatile int handled, calls;
 static struct iocb cb;
 static struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 static int handled_at_return, submitted;
@@ -15,6 +15,7 @@ static pid_t submitter;
 static void on_signal(int sig)
 {
 	handled = sig;
+	calls++;
 	handler_tid = (pid_t)syscall(SYS_gettid);
 }
 static void *submit_there(void *unused)
@@ -53,6 +54,21 @@ static void signalled(const char *what, int sig, long want)
 	check_str("3.10/0", label, run_str(got), run_str(want));
 }
 
+/* Two in one call: the kernel's signals are one by the time they are delivered. */
+static void two_at_once(int pipe, char *buf)
+{
+	struct iocb two[2], *list[2] = { two, two + 1 };
+	struct io_event ev[2];
+
+	io_prep_pwrite(two, pipe, buf, 4, 0);
+	io_prep_pwrite(two + 1, pipe, buf, 4, 0);
+	calls = 0;
+	expect("3.10/0", "two writes, pipe without reader: io_submit", io_submit(ctx, 2, list), 2);
+	expect_may_differ("3.10/0", "handler calls", calls, 1, 2);
+	expect("3.10/0", "events", reap(ctx, 2, 2, ev, 10000), 2);
+	expect_true("3.10/0", "both -EPIPE", (long)ev[0].res == -EPIPE && (long)ev[1].res == -EPIPE);
+}
+
 int main(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
@@ -69,6 +85,7 @@ int main(void)
 	signalled("pipe without reader", SIGPIPE, -EPIPE);
 	io_prep_pwrite(&cb, p[1], buf, 1 << 20, 0);
 	signalled("pipe without reader, 1 MiB", SIGPIPE, -EPIPE);
+	two_at_once(p[1], buf);
 
 	limit.rlim_cur = 65536;
 	io_prep_pwrite(&cb, fd, buf, 4096, 65536);

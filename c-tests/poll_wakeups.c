@@ -143,6 +143,12 @@ int main(void)
 	pending("4.2/2", "pipe", p[0], POLLIN);
 	put(p[1]);
 	fires("4.2/3", "pipe, data", POLLIN, POLLIN);
+	MUST(read(p[0], b, 8) == 8);
+	io_prep_poll(&cb, p[0], POLLIN);
+	MUST(submit1(ctx, &cb) == 1);
+	put(p[1]);
+	expect_differs("4.2/3", "pipe, data: bits of the waker (kernel), of the request (aio-rs)", event_of(ctx, &cb, 10000),
+		       POLLIN | POLLRDNORM, POLLIN);
 	put(p[1]);
 	expect_reaped("4.2/2", "one-shot: more data", ctx, &cb, 20, NO_EVENT);
 	MUST(read(p[0], b, 8) == 8 && read(p[0], b, 8) == 8);

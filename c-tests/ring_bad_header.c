@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 
 static struct io_event ev[1024];
+static int turns;
 
 /* Everything works with this field changed. */
 static void no_effect(const char *label, size_t at, unsigned value)
@@ -22,6 +23,25 @@ static void no_effect(const char *label, size_t at, unsigned value)
 	expect("12/5", line, take_n(ctx, want_slots(1), 10000), want_slots(1));
 	snprintf(line, sizeof line, "%s, io_destroy", label);
 	expect("12/5", line, io_destroy(ctx), 0);
+}
+
+/* All at once, but for id, head and tail, which are then set a whole ring too far. */
+static void only_three_count(void)
+{
+	io_context_t ctx = setup(1);
+	struct user_ring *ring = ring_of(ctx);
+
+	for (int i = 0; i < 300; i++) {
+		ring->nr = ring->magic = ring->compat = ring->incompat = ring->header_length = 0xdead;
+		MUST(submit1(ctx, cached_read((void *)(i + 1L))) == 1);
+		ring->head += want_nr(1);
+		if (take(ctx, 8, ev) != 1 || ev[0].data != (void *)(i + 1L) || ring->head >= want_nr(1))
+			break;
+		ring->tail += want_nr(1);
+		turns++;
+	}
+	expect("12/0", "300 reads, the header full of garbage", turns, 300);
+	expect("12/0", "io_destroy", io_destroy(ctx), 0);
 }
 
 static void record(void)
@@ -151,6 +171,7 @@ static void zeroed_page(void)
 int main(void)
 {
 	pin(0);
+	only_three_count();
 	record();
 	no_effect("nr := 0", 4, 0);
 	no_effect("nr := 1", 4, 1);

@@ -11,6 +11,8 @@
 //! - `AIO_TEST_JOBS`: programs at a time (default 2, or the number of CPUs)
 //! - `AIO_TEST_TIMEOUT`: seconds for one run (default 60)
 //! - `AIO_TEST_DIR`: where the programs make their files
+//!
+//! What they said is kept beside the libraries, for docs/conformance.md.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +27,7 @@ use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::artefacts::Artefacts;
+use support::c_programs::{self, Record, Results, headers, programs, sources};
 use support::report::{Report, list};
 use support::run::{End, Outcome, run};
 use support::{compiler, diff, root};
@@ -52,7 +55,7 @@ struct Mode {
     engine: &'static str,
 }
 
-const MODES: [Mode; 6] = [
+const MODES: [Mode; 8] = [
     Mode { name: "uring", way: Way::Preload, env: &[("AIO_RS_ENGINE", "uring")], engine: "uring" },
     Mode {
         name: "threads",
@@ -61,7 +64,19 @@ const MODES: [Mode; 6] = [
         engine: "threads",
     },
     Mode { name: "drop-in", way: Way::DropIn, env: &[], engine: "uring" },
+    Mode {
+        name: "drop-in-threads",
+        way: Way::DropIn,
+        env: &[("AIO_RS_ENGINE", "threads")],
+        engine: "threads",
+    },
     Mode { name: "linked", way: Way::Linked, env: &[], engine: "uring" },
+    Mode {
+        name: "linked-threads",
+        way: Way::Linked,
+        env: &[("AIO_RS_ENGINE", "threads")],
+        engine: "threads",
+    },
     Mode { name: "no-uring", way: Way::PreloadRefused, env: &[], engine: "threads" },
     Mode {
         name: "submit-kernel",
@@ -114,26 +129,8 @@ fn built() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-tests")
 }
 
-fn sources() -> PathBuf {
-    root().join("c-tests")
-}
-
 fn tool(name: &str) -> PathBuf {
     built().join("tools").join(name)
-}
-
-/// The programs: all but the example and the assertions that only compile.
-fn programs() -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(sources())
-        .expect("c-tests")
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "c"))
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .filter(|name| name != "example" && name != "abi_layout")
-        .collect();
-    names.sort_unstable();
-    names
 }
 
 #[derive(Clone, Copy)]
@@ -145,9 +142,8 @@ enum Header {
 /// Compiles one file, unless the program is newer than all it is made of.
 fn compile(source: &Path, program: &Path, header: Header) -> Result<(), String> {
     let modified = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
-    let headers = fs::read_dir(sources()).into_iter().flatten().flatten().map(|e| e.path());
-    let newest = headers
-        .filter(|path| path.extension().is_some_and(|e| e == "h"))
+    let newest = headers()
+        .into_iter()
         .chain([source.to_path_buf(), root().join("include/libaio.h")])
         .filter_map(|path| modified(&path))
         .max();
@@ -226,6 +222,25 @@ struct Verdict {
     /// Where it failed, and what is to be shown of it.
     failed: Vec<(&'static str, String)>,
     skipped: Option<String>,
+    /// What it printed on the system's library.
+    reference: String,
+}
+
+impl Verdict {
+    fn record(&self, name: &str, options: &Options) -> Record {
+        let mut record = Record::new(name, &self.reference);
+        for mode in options.modes.iter().map(|m| m.name) {
+            let said = if self.skipped.is_some() {
+                "skip"
+            } else if self.passed.contains(&mode) {
+                "pass"
+            } else {
+                "fail"
+            };
+            record.modes.insert(mode.to_owned(), said.to_owned());
+        }
+        record
+    }
 }
 
 fn details(outcome: &Outcome) -> String {
@@ -247,6 +262,7 @@ fn last_lines(text: &str, n: usize) -> String {
 fn judge(name: &str, skips: &BTreeMap<String, Vec<String>>, options: &Options) -> Verdict {
     let mut verdict = Verdict::default();
     let reference = run_program(name, None, options);
+    verdict.reference.clone_from(&reference.stdout);
     if reference.end == SKIP {
         let said = reference.stdout.lines().last().and_then(|line| line.strip_prefix("SKIP "));
         match said
@@ -287,9 +303,10 @@ fn judge(name: &str, skips: &BTreeMap<String, Vec<String>>, options: &Options) -
 }
 
 /// The programs of `names`, `jobs` at a time; a line for each as it is done.
-fn run_all(names: Vec<String>, jobs: usize, options: &Options, report: &Mutex<Report>) {
+fn run_all(names: Vec<String>, jobs: usize, options: &Options, report: &Mutex<Report>) -> Results {
     let skips = list("skips.list");
     let queue = Mutex::new(VecDeque::from(names));
+    let results = Mutex::new(Results::new());
     let next = || queue.lock().pop_front();
     thread::scope(|scope| {
         for _ in 0..jobs {
@@ -298,10 +315,12 @@ fn run_all(names: Vec<String>, jobs: usize, options: &Options, report: &Mutex<Re
                     let started = Instant::now();
                     let verdict = judge(&name, &skips, options);
                     print(&name, &verdict, started.elapsed(), &mut report.lock());
+                    results.lock().insert(name.clone(), verdict.record(&name, options));
                 }
             });
         }
     });
+    results.into_inner()
 }
 
 fn print(name: &str, verdict: &Verdict, time: Duration, report: &mut Report) {
@@ -426,8 +445,9 @@ fn main() -> ExitCode {
         let alone = list("alone.list");
         let (alone, others): (Vec<String>, Vec<String>) =
             names.into_iter().filter(compiled).partition(|name| alone.contains_key(name));
-        run_all(others, options.jobs, &options, &report);
-        run_all(alone, 1, &options, &report);
+        let mut results = run_all(others, options.jobs, &options, &report);
+        results.extend(run_all(alone, 1, &options, &report));
+        c_programs::write_results(results);
     }
     report.into_inner().finish()
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // no test uses all of it
 
 pub mod artefacts;
+pub mod c_programs;
 pub mod disks;
 pub mod ours;
 pub mod report;
