@@ -59,6 +59,21 @@ check-fio: all ## the whole fio matrix (make check runs a part of it)
 check-qemu: all ## qemu-img and qemu-io only
 	@AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test qemu
 
+# BENCH=: more arguments, such as the first words of rows (BENCH=--list).
+.PHONY: bench
+bench: lib ## measure beside kernel AIO and io_uring: all rows, engines, file systems
+	$(CARGO) bench --quiet --bench aio -- --all --json $(BUILD)/bench.json $(BENCH)
+
+.PHONY: bench-report
+bench-report: ## draw what make bench measured into docs/bench
+	$(CARGO) bench --quiet --bench aio -- --json $(BUILD)/bench.json --draw docs/bench
+
+.PHONY: bench-smoke
+bench-smoke: lib ## a few seconds of the benchmark: that it works, not how fast
+	$(CARGO) bench --quiet --bench aio -- --slices 3 --length 10 'cached read 4k qd1' \
+		'direct overwrite 4k qd32' 'epoll direct read 4k qd1' 'reaper direct read 4k qd32' \
+		'cold read 64k' 'fsync' 'io_setup' 'empty poll' '4 threads' 'memory of 1000'
+
 .PHONY: fmt
 fmt: ## format the sources
 	$(CARGO) fmt
@@ -71,6 +86,11 @@ lint: ## check the format; clippy with warnings as errors
 .PHONY: header
 header: ## write include/libaio.h anew from src/capi
 	AIO_RS_WRITE_HEADER=1 $(CARGO) test --quiet --test header
+
+# Known differences stand in tests/fuzz_diff/known.rs.
+.PHONY: fuzz-diff
+fuzz-diff: all ## random programs on kernel AIO and on ours (FUZZ_SECONDS=, FUZZ_SEED=)
+	@AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test fuzz_diff
 
 .PHONY: deps
 deps: ## install the tools that the tests use (root), or name what is missing

@@ -43,6 +43,7 @@ step format "$cargo" fmt --check
 step clippy "$cargo" clippy --quiet --all-targets -- -D warnings
 step 'unit tests' "$cargo" test --quiet --lib
 step gates "$cargo" test --quiet --no-fail-fast "${quick[@]}"
+step benchmark make --no-print-directory bench-smoke CARGO="$cargo"
 for test in "${slow[@]}"; do
 	step "$test" "$cargo" test --quiet --test "$test"
 done

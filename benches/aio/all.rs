@@ -22,7 +22,7 @@ const THREADS: &[&str] = &[
     "direct overwrite 4k",
     "cold read",
 ];
-const EACH_FILE_SYSTEM: &[&str] = &[
+const XFS: &[&str] = &[
     "cached read 4k",
     "cached overwrite 4k",
     "direct read 4k",
@@ -32,6 +32,8 @@ const EACH_FILE_SYSTEM: &[&str] = &[
     "direct extend",
     "fsync",
 ];
+const TMPFS: &[&str] =
+    &["cached read 4k", "cached overwrite 4k", "direct read 4k", "direct overwrite 4k", "write 1m"];
 const DEVICE: &[&str] =
     &["cached read 4k", "cached overwrite 4k", "direct read 4k", "direct overwrite 4k"];
 
@@ -66,7 +68,10 @@ fn all(args: &Args, me: &Path, work: &Path) -> Result<ExitCode, Box<dyn Error>> 
         child.arg("--dir").arg(dir).args(["--engine", engine]).arg("--json").arg(&json);
         child.arg("--slices").arg(args.slices.to_string());
         child.arg("--length").arg(args.length.to_string());
-        child.arg("--library").arg(&args.library).arg("--system").arg(&args.system);
+        child.arg("--library").arg(&args.library);
+        if let Some(system) = &args.system {
+            child.arg("--system").arg(system);
+        }
         if let Some(label) = label {
             child.args(["--label", label]);
         }
@@ -84,11 +89,11 @@ fn all(args: &Args, me: &Path, work: &Path) -> Result<ExitCode, Box<dyn Error>> 
     add(&args.dir, None, "uring", &[]);
     add(&args.dir, None, "threads", THREADS);
     match xfs(work) {
-        Ok(dir) => add(&dir, Some("XFS on a loop device"), "uring", EACH_FILE_SYSTEM),
+        Ok(dir) => add(&dir, Some("XFS on a loop device"), "uring", XFS),
         Err(e) => println!("\nno XFS: {e}"),
     }
     match mount(work, "tmpfs", &["-t", "tmpfs", "none"]) {
-        Ok(dir) => add(&dir, Some("tmpfs"), "uring", EACH_FILE_SYSTEM),
+        Ok(dir) => add(&dir, Some("tmpfs"), "uring", TMPFS),
         Err(e) => println!("\nno tmpfs: {e}"),
     }
     match LoopDevice::new(work) {

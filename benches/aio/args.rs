@@ -10,11 +10,11 @@ use std::time::Duration;
 pub struct Args {
     /// Only rows whose name begins with one of these
     pub filter: Vec<String>,
-    /// Slices of each side
-    #[arg(long, default_value_t = 11)]
+    /// Slices of each side; many short ones, so that the pairs are neighbours
+    #[arg(long, default_value_t = 31)]
     pub slices: usize,
     /// Milliseconds of a slice
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 30)]
     pub length: u64,
     /// Where the files are made, or a block device that may be overwritten
     #[arg(long, default_value = "target")]
@@ -25,9 +25,9 @@ pub struct Args {
     /// Engine of ours: uring or threads
     #[arg(long, default_value = "uring")]
     pub engine: String,
-    /// The system's library
-    #[arg(long, default_value = "libaio.so.1")]
-    pub system: PathBuf,
+    /// The system's library [default: what the loader finds]
+    #[arg(long)]
+    pub system: Option<PathBuf>,
     /// Ours
     #[arg(long, default_value = "build/lib/libaio-rs.so.1")]
     pub library: PathBuf,

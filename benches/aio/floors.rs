@@ -112,7 +112,7 @@ const OF_BEST: (f64, f64) = (0.8, 0.9);
 /// KiB of a context beside its ring.
 const MEMORY: (f64, f64) = (16.0, 4.0);
 /// Milliseconds of CPU time in a second with nothing to do.
-const IDLE: (f64, f64) = (0.05, 0.0);
+const IDLE: (f64, f64) = (0.05, 0.05);
 
 pub fn in_submit(p99: f64) -> Demand {
     small("p99 us", p99, IN_SUBMIT)

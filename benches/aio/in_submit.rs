@@ -8,7 +8,7 @@ use crate::measure::{self, Side, Slice, Spread};
 use crate::memory;
 use crate::place::{self, WIDE};
 use crate::queue::{Libaio, Queue};
-use crate::row::{Row, name_of_size, number};
+use crate::row::{Percentiles, Row, name_of_size, number};
 use crate::uring::Uring;
 use crate::wait::Wait;
 use hdrhistogram::Histogram;
@@ -189,17 +189,23 @@ impl Case {
     }
 
     fn times_row(&self, times: &[Times]) -> Row {
-        let (kernel, ours) = (times[0].all(), times[1].all());
-        let us = |times: &Histogram<u64>, q| times.value_at_quantile(q) as f64 / 1000.0;
-        let (theirs, p99) = (us(&kernel, 0.99), us(&ours, 0.99));
-        let mut row = Row::of_figures(format!("io_submit p99: {}", self.name()), Some(theirs), p99);
+        let [kernel, ours] = [0, 1].map(|side| Percentiles::of(&times[side].all()));
+        let name = format!("io_submit p99: {}", self.name());
+        let mut row = Row::of_figures(name, Some(kernel.p99), ours.p99);
+        let p99 = |slice: &Histogram<u64>| Percentiles::of(slice).p99;
         let pairs = times[0].slices().iter().zip(times[1].slices());
-        let pairs = Spread::of(pairs.map(|(k, o)| us(k, 0.99) / us(o, 0.99)));
-        row.ratio = Some(Spread { median: theirs / p99, low: pairs.low, high: pairs.high });
-        let note = |name, q| format!("{name} {} {}", number(us(&kernel, q)), number(us(&ours, q)));
-        row.note = [note("p50", 0.5), note("p99.9", 0.999), note("max", 1.0)].join(", ");
+        let pairs = Spread::of(pairs.map(|(k, o)| p99(k) / p99(o)));
+        row.ratio = Some(Spread { median: kernel.p99 / ours.p99, ..pairs });
+        let both = |k, o| format!("{} {}", number(k), number(o));
+        row.note = format!(
+            "p50 {}, p99.9 {}, max {}",
+            both(kernel.p50, ours.p50),
+            both(kernel.p999, ours.p999),
+            both(kernel.max, ours.max)
+        );
+        row.times = Some([kernel, ours]);
         if floors::has(&row) {
-            row.demands.push(floors::in_submit(p99));
+            row.demands.push(floors::in_submit(ours.p99));
         }
         row
     }
@@ -258,6 +264,13 @@ impl Times {
         let mut all = Histogram::new(3).expect("a histogram");
         self.slices().iter().for_each(|slice| all += slice);
         all
+    }
+}
+
+impl Percentiles {
+    fn of(ns: &Histogram<u64>) -> Self {
+        let us = |q| ns.value_at_quantile(q) as f64 / 1000.0;
+        Self { p50: us(0.5), p99: us(0.99), p999: us(0.999), max: us(1.0) }
     }
 }
 

@@ -34,15 +34,13 @@ unsafe impl Sync for Job {}
 impl Job {
     pub fn new(file: OwnedFd, op: Op, size: usize, vecs: usize, depth: usize, span: u64) -> Self {
         let buffers = Memory::new(size * depth);
-        let mut iovecs = Vec::new();
-        if vecs > 0 {
-            let part = size / vecs;
-            for i in 0..depth * vecs {
-                // SAFETY: inside the buffers: they are depth * vecs * part long.
-                let base = unsafe { buffers.start().add(i * part) };
-                iovecs.push(libc::iovec { iov_base: base.cast(), iov_len: part });
-            }
-        }
+        let part = size.checked_div(vecs).unwrap_or(0);
+        let iovec = |i: usize| {
+            // SAFETY: inside the buffers: they are depth * vecs * part long.
+            let base = unsafe { buffers.start().add(i * part) };
+            libc::iovec { iov_base: base.cast(), iov_len: part }
+        };
+        let iovecs = (0..depth * vecs).map(iovec).collect();
         Self { op, size, vecs, depth, span, file, buffers, iovecs }
     }
 
@@ -111,6 +109,6 @@ impl Offsets {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
-        ((self.state >> 32) * self.blocks >> 32) * self.size as u64
+        (((self.state >> 32) * self.blocks) >> 32) * self.size as u64
     }
 }

@@ -72,6 +72,10 @@ impl Aio {
             Ok(Box::leak(Box::new(aio)))
         }
     }
+
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.submit, other.submit)
+    }
 }
 
 /// A context; destroyed when dropped.

@@ -6,12 +6,14 @@ mod args;
 mod bench;
 mod calls;
 mod crew;
+mod draw;
 mod floors;
 mod in_submit;
 mod job;
 mod library;
 mod measure;
 mod memory;
+mod page;
 mod place;
 mod probe;
 mod queue;
@@ -32,6 +34,7 @@ use results::{Results, Run};
 use row::Row;
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 type Measure = Box<dyn Fn(&Bench) -> io::Result<Vec<Row>>>;
@@ -78,6 +81,11 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         rows().iter().filter(|(name, _)| args.wants(name)).for_each(|(name, _)| println!("{name}"));
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(dir) = &args.draw {
+        let json = args.json.as_ref().ok_or("--draw needs --json")?;
+        page::write(&Results::read(json)?, dir)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.all {
         return all::run(args);
     }
@@ -97,7 +105,10 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         match measure(&bench) {
             Ok(rows) => {
                 for mut row in rows {
-                    floors::judge(&mut row, &args.engine);
+                    // What is asked is asked on the first file system.
+                    if args.label.is_none() {
+                        floors::judge(&mut row, &args.engine);
+                    }
                     println!("{}", row.line());
                     run.rows.push(row);
                 }
@@ -118,10 +129,19 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
 fn prepare(args: &Args) -> Result<Bench, Box<dyn Error>> {
     let place = Place::new(&args.dir)?;
     let label = args.label.clone().unwrap_or_else(|| place.kind.clone());
+    // The second name is that of newer Debian and Ubuntu.
+    let systems = ["libaio.so.1", "libaio.so.1t64"].map(PathBuf::from).to_vec();
+    let systems = args.system.clone().map_or(systems, |path| vec![path]);
+    let found = systems.iter().find(|path| Aio::load(path).is_ok());
+    let kernel_path = found.unwrap_or(&systems[0]).clone();
+    let (kernel, ours) = (Aio::load(&kernel_path)?, Aio::load(&args.library)?);
+    if kernel.is(ours) {
+        return Err("both libraries are the same one".into());
+    }
     Ok(Bench {
-        kernel: Aio::load(&args.system)?,
-        ours: Aio::load(&args.library)?,
-        kernel_path: args.system.clone(),
+        kernel,
+        ours,
+        kernel_path,
         our_path: args.library.clone(),
         has_uring: io_uring::IoUring::new(8).is_ok(),
         place,

@@ -89,11 +89,16 @@ impl Spread {
             let (below, above) = (v[exact.floor() as usize], v[exact.ceil() as usize]);
             below + (above - below) * exact.fract()
         };
-        Self { median: at(0.5), low: at(0.25), high: at(0.75) }
+        Self { median: round(at(0.5)), low: round(at(0.25)), high: round(at(0.75)) }
     }
 
     /// Pair by pair: slices that were neighbours in time.
     pub fn of_ratios(over: &[Slice], under: &[Slice], value: fn(&Slice) -> f64) -> Self {
         Self::of(over.iter().zip(under).map(|(a, b)| value(a) / value(b)))
     }
+}
+
+/// Four digits: no more of them mean anything.
+pub fn round(v: f64) -> f64 {
+    format!("{v:.3e}").parse().unwrap_or(v)
 }

@@ -7,7 +7,9 @@ use crate::library::{Aio, Context, Event};
 use crate::measure::cpu_time;
 use crate::row::{Row, number};
 use serde::{Deserialize, Serialize};
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -82,7 +84,8 @@ pub fn child(
     file: &Path,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let aio = Aio::load(library)?;
-    let file = std::fs::File::open(file)?;
+    let direct = libc::O_DIRECT;
+    let file = OpenOptions::new().read(true).custom_flags(direct).open(file)?;
     let job = Job::new(file.into(), Op::Read, 4096, 0, 1, 1 << 20);
     let mut iocb = job.iocb(0);
     let mut event = [Event::default()];

@@ -48,9 +48,10 @@ pub fn drive(queue: &mut dyn Queue, job: &Job, time: Duration) -> u64 {
 pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) {
     let mut offsets = job.offsets();
     let at: Vec<u64> = (0..job.depth).map(|_| offsets.next()).collect();
-    let seed = if job.op == Op::Read { 0 } else { seed };
+    // What is written; a read has to replace it by what is in the file.
+    let (before, after) = if job.op == Op::Read { (99, 0) } else { (seed, seed) };
     for (slot, &offset) in at.iter().enumerate() {
-        memory::fill(slot_bytes(job, slot), offset, if job.op == Op::Read { 99 } else { seed });
+        with_buffer(job, slot, |bytes| memory::fill(bytes, offset, before));
         queue.prepare(slot, offset);
     }
     queue.submit();
@@ -59,18 +60,19 @@ pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) {
         queue.reap(&mut done);
     }
     for (slot, &offset) in at.iter().enumerate() {
-        let bytes = slot_bytes(job, slot);
-        if job.op == Op::Write {
-            bytes.fill(0);
-            read_at(job, bytes, offset);
-        }
-        assert!(memory::is_filled(bytes, offset, seed), "wrong data at {offset}");
+        with_buffer(job, slot, |bytes| {
+            if job.op == Op::Write {
+                bytes.fill(0);
+                read_at(job, bytes, offset);
+            }
+            assert!(memory::is_filled(bytes, offset, after), "wrong data at {offset}");
+        });
     }
 }
 
-fn slot_bytes(job: &Job, slot: usize) -> &mut [u8] {
-    // SAFETY: no request is in flight, and the caller looks at one slot at a time.
-    unsafe { std::slice::from_raw_parts_mut(job.buffer(slot), job.size) }
+fn with_buffer(job: &Job, slot: usize, work: impl FnOnce(&mut [u8])) {
+    // SAFETY: no request is in flight, and no other part of the program looks.
+    work(unsafe { std::slice::from_raw_parts_mut(job.buffer(slot), job.size) });
 }
 
 fn read_at(job: &Job, bytes: &mut [u8], offset: u64) {

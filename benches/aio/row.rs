@@ -7,29 +7,52 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Cost {
     pub us: Spread,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cpu_us: Option<Spread>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kernel: Option<Cost>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ours: Option<Cost>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uring: Option<Cost>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub plain: Option<Cost>,
     /// Kernel AIO's time over ours: above 1 is better.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ratio: Option<Spread>,
     /// Our CPU time over kernel AIO's: below 1 is better.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cpu_ratio: Option<Spread>,
     /// Native io_uring's time over ours, and kernel AIO's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to_uring: Option<Spread>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kernel_to_uring: Option<Spread>,
     /// What is asked of us alone.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub demands: Vec<Demand>,
     /// Kernel AIO's figure over ours: at least, and wished for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub floor: Option<(f64, f64)>,
     pub verdict: String,
+    /// Inside io_submit: the kernel's and ours.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub times: Option<[Percentiles; 2]>,
     pub note: String,
+}
+
+/// Of a call's time, in microseconds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Percentiles {
+    pub p50: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
 }
 
 /// A figure that has to be small, or large.
@@ -46,7 +69,7 @@ impl Row {
     /// `names`: whose slices they are: kernel, ours, uring, plain.
     pub fn new(name: String, names: &[&str], slices: &[Vec<Slice>]) -> Self {
         let of = |side: &str| names.iter().position(|n| *n == side).map(|i| slices[i].as_slice());
-        let cost = |side| of(side).map(|s| Cost::of(s));
+        let cost = |side| of(side).map(Cost::of);
         let ratio = |over, under, value| Some(Spread::of_ratios(of(over)?, of(under)?, value));
         Self {
             name,
@@ -76,13 +99,14 @@ impl Row {
             demands: Vec::new(),
             floor: None,
             verdict: String::new(),
+            times: None,
             note: String::new(),
         }
     }
 
     /// Of two plain figures; less is better.
     pub fn of_figures(name: String, kernel: Option<f64>, ours: f64) -> Self {
-        let one = |v| Spread { median: v, low: v, high: v };
+        let one = |v| Spread::of([v].into_iter());
         let cost = |v| Cost { us: one(v), cpu_us: None };
         Self {
             kernel: kernel.map(cost),
@@ -159,9 +183,10 @@ impl Cost {
 /// Three digits that count.
 pub fn number(v: f64) -> String {
     match v.abs() {
+        0.0 => "0".into(),
         a if a >= 100.0 => format!("{v:.0}"),
         a if a >= 10.0 => format!("{v:.1}"),
-        a if a > 0.0 && a < 0.1 => format!("{v:.4}"),
+        a if a < 0.1 => format!("{v:.4}"),
         _ => format!("{v:.2}"),
     }
 }

@@ -30,6 +30,11 @@ const CANARY: u8 = 0xc7;
 /// The records that are looked at behind those that were handed out.
 const LOOKED_AT: u32 = 4;
 
+/// Stands for all iocbs of a Fill.
+const FILL_K: usize = 15;
+
+const EINPROGRESS: i64 = -libc::EINPROGRESS as i64;
+
 const MAGIC: u32 = 0xa10a_10a1;
 
 impl Outcome {
@@ -123,10 +128,12 @@ impl Calls {
         unsafe { (self.lib.io_destroy)(ctx) }
     }
 
-    pub fn step(&self, rings: &mut Rings, step: &Step) -> Outcome {
-        match step {
+    pub fn step(&self, rings: &mut Rings, program: &Program, i: usize) -> Outcome {
+        match &program.steps[i] {
             Step::Setup { nr, ctxp } => {
                 let (at, slot) = match ctxp {
+                    // Nobody would destroy it.
+                    CtxPtr::Bad(Addr::Edge(n)) => (EDGE_MISC + PAGE - u64::from(n % 8), None),
                     CtxPtr::Var(slot) => (rings::variable(*slot), Some(*slot)),
                     CtxPtr::Bad(addr) => (resolve(*addr, EVENTS, EDGE_MISC), None),
                 };
@@ -158,7 +165,9 @@ impl Calls {
                 }
                 outcome
             }
-            Step::Fill { slot, count } => self.fill(rings, *slot, *count),
+            Step::Fill { slot, count } => {
+                self.fill(rings, *slot, *count, submit::data(program, i, FILL_K, 0))
+            }
             Step::GetEvents(g) => self.get_events(rings, g),
             Step::Drain { slot } => {
                 let Some(live) = rings.get(*slot) else { return Outcome::with(Answer::LeftOut) };
@@ -178,13 +187,19 @@ impl Calls {
                 let iocb = submit::iocb_address(*iocb);
                 let result = resolve(*result, EVENTS, EDGE_EVENTS);
                 // SAFETY: the library checks what it uses.
-                self.call(|lib| unsafe { (lib.io_cancel)(ctx, iocb, result) })
+                let outcome = self.call(|lib| unsafe { (lib.io_cancel)(ctx, iocb, result) });
+                if let Answer::Returned(EINPROGRESS) = outcome.answer
+                    && let Some(slot) = slot_of(rings, ctx)
+                {
+                    rings.await_one_of(slot, iocb);
+                }
+                outcome
             }
             Step::QueueRun { ctx } => self.queue_run(rings, ctx),
             Step::QueueWait { ctx, timeout } => {
                 let ctx = context(rings, ctx);
                 let timeout = write_timeout(*timeout);
-                if self.dies(ctx, timeout) {
+                if self.kernel && self.dies(ctx, timeout) {
                     return Outcome::with(Answer::WouldDie);
                 }
                 // SAFETY: looked at by `dies`; ours checks everything.
@@ -203,7 +218,7 @@ impl Calls {
 
     /// libaio reads the ring's head, and then the timeout, without asking.
     fn dies(&self, ctx: u64, timeout: u64) -> bool {
-        if !self.kernel || ctx == 0 {
+        if ctx == 0 {
             return false;
         }
         if !mem::readable(ctx, 32) {
@@ -226,7 +241,8 @@ impl Calls {
         let mut left_out = 0;
         let mut list: Vec<(&Iocb, u64)> = Vec::new();
         for (k, iocb) in s.iocbs.iter().enumerate() {
-            if submit::would_block(iocb, &mut used) {
+            let again = s.iocbs.iter().filter(|i| i.at == iocb.at).count() > 1;
+            if submit::would_block(iocb, again, &mut used) {
                 left_out |= 1 << k;
             } else {
                 let data = submit::data(program, step, k, iocb.data);
@@ -240,6 +256,10 @@ impl Calls {
             Nr::Exactly(n) => n,
         };
         let ctx = context(rings, &s.ctx);
+        let live = slot_of(rings, ctx).and_then(|slot| rings.get(slot));
+        if live.and_then(|l| l.slots()).is_some_and(|sure| sure < list.len() as u64) {
+            return Outcome { left_out, ..Outcome::with(Answer::LeftOut) };
+        }
         // SAFETY: what the operations write to is ours to lose.
         let mut outcome = self.call(|lib| unsafe { (lib.io_submit)(ctx, nr, array) });
         outcome.left_out = left_out;
@@ -255,27 +275,38 @@ impl Calls {
             let Some((iocb, _)) = list.iter().rev().find(|(_, a)| a == at) else { continue };
             let poll = (iocb.opcode == POLL)
                 .then(|| (submit::fd_number(iocb.fd), submit::poll_events(iocb)));
-            live.accepted(mem::read(*at), poll);
+            live.accepted((mem::read(*at), *at), poll, submit::may_end_later(iocb));
         }
         outcome
     }
 
     /// Many operations that are over at once.
-    fn fill(&self, rings: &mut Rings, slot: u8, count: u16) -> Outcome {
-        let count = u64::from(count).min(ARRAYS_LEN / 8);
+    fn fill(&self, rings: &mut Rings, slot: u8, count: u16, data: u64) -> Outcome {
+        let sure = rings.get(slot).and_then(|live| live.slots()).unwrap_or(u64::MAX);
+        let count = u64::from(count).min(ARRAYS_LEN / 8).min(sure);
         let fd = Fd::Slot(fds::slot("null"));
         let iocb = Iocb::read(IocbAt::Pool(0), fd);
-        let at = submit::write_iocb(&iocb, CALLBACKS + CALLBACKS_LEN - 16, 0, 0);
+        let at = submit::write_iocb(&iocb, data, 0, 0);
         for i in 0..count {
             mem::write(ARRAYS + 8 * i, at);
         }
         let ctx = rings::value(slot);
-        // SAFETY: reads nothing of /dev/null.
-        let outcome = self.call(|lib| unsafe { (lib.io_submit)(ctx, count as i64, ARRAYS) });
-        if let (Answer::Returned(n @ 1..), Some(live)) = (outcome.answer, rings.get(slot)) {
-            (0..n).for_each(|_| live.accepted(mem::read(at), None));
+        let mut all = Outcome::of(0);
+        let mut left = count as i64;
+        // A part at a time: more than the ring holds could not be counted.
+        while left > 0 {
+            let part = left.min(32);
+            // SAFETY: reads nothing of /dev/null.
+            let outcome = self.call(|lib| unsafe { (lib.io_submit)(ctx, part, ARRAYS) });
+            let (Answer::Returned(n @ 1..), Some(live)) = (outcome.answer, rings.get(slot)) else {
+                return if left == count as i64 { outcome } else { all };
+            };
+            (0..n).for_each(|_| live.accepted((mem::read(at), at), None, false));
+            live.scan();
+            left -= n;
+            all.answer = Answer::Returned(count as i64 - left);
         }
-        outcome
+        all
     }
 
     fn get_events(&self, rings: &mut Rings, g: &GetEvents) -> Outcome {
@@ -283,7 +314,9 @@ impl Calls {
         let live = slot_of(rings, ctx).and_then(|slot| rings.get(slot));
         let enough = live.is_none_or(|l| i64::from(l.available()) >= g.min) || g.min > g.nr;
         let timeout = match g.timeout {
-            Timeout::Null | Timeout::Negative(..) if !enough => Timeout::Short(500_000),
+            Timeout::Null | Timeout::Bad(Addr::Null) | Timeout::Negative(..) if !enough => {
+                Timeout::Short(500_000)
+            }
             t => t,
         };
         self.get_events_now(rings, g, timeout)
@@ -305,7 +338,8 @@ impl Calls {
         mem::fill(EDGE_EVENTS, PAGE, CANARY);
         let timeout = write_timeout(timeout);
         let mask = write_mask(g.mask);
-        if self.dies(ctx, timeout) {
+        let dies = self.dies(ctx, timeout);
+        if dies && self.kernel {
             return Outcome::with(Answer::WouldDie);
         }
         let slot = slot_of(rings, ctx);
@@ -316,8 +350,9 @@ impl Calls {
         // SAFETY: `nr` events fit or end in a fault; ours checks everything.
         let mut outcome = self.call(|lib| unsafe {
             match g.mask {
-                None => (lib.io_getevents)(ctx, min, nr, at, timeout),
-                Some(_) => (lib.io_pgetevents)(ctx, min, nr, at, timeout, mask),
+                // (A signal let through would come later to the kernel's side.)
+                Some(_) if !dies => (lib.io_pgetevents)(ctx, min, nr, at, timeout, mask),
+                _ => (lib.io_getevents)(ctx, min, nr, at, timeout),
             }
         });
         let handed = match outcome.answer {
@@ -328,6 +363,7 @@ impl Calls {
         if let Some(live) = slot.and_then(|slot| rings.get(slot)) {
             let stood = |(i, e): (usize, &Event)| live.event(head + i as u32) == *e;
             outcome.as_in_ring = outcome.events.iter().enumerate().all(stood);
+            live.reaped(handed);
         }
         let behind = handed..room.min(handed + u64::from(LOOKED_AT));
         let spoilt = |i: &u64| mem::bytes(at + EVENT * i, EVENT).iter().any(|b| *b != CANARY);
@@ -349,7 +385,7 @@ impl Calls {
                 return Outcome::with(Answer::LeftOut);
             }
         }
-        if self.dies(ctx, MISC) {
+        if self.kernel && self.dies(ctx, MISC) {
             return Outcome::with(Answer::WouldDie);
         }
         // SAFETY: the callbacks are `called`.
@@ -357,6 +393,9 @@ impl Calls {
         let called = std::mem::take(&mut *CALLED.lock().expect("one thread"));
         outcome.as_in_ring = called.iter().all(|(c, _)| *c == ctx);
         outcome.events = called.into_iter().map(|(_, e)| e).collect();
+        if let Some(live) = slot_of(rings, ctx).and_then(|slot| rings.get(slot)) {
+            live.reaped(outcome.events.len() as u64);
+        }
         outcome
     }
 }
@@ -399,6 +438,7 @@ fn write_timeout(timeout: Timeout) -> u64 {
         Timeout::Negative(sec, nsec) => (sec, nsec),
         Timeout::Null => return 0,
         Timeout::Edge => return EDGE_MISC + PAGE - 8,
+        Timeout::Bad(Addr::ReadOnly(_)) => return READ_ONLY + READ_ONLY_TIMEOUT,
         Timeout::Bad(addr) => return resolve(addr, MISC, EDGE_MISC),
     };
     mem::write(MISC, [sec, nsec]);

@@ -42,6 +42,7 @@ pub struct Executor {
 pub enum End {
     Done,
     /// In the step behind the last that was reported.
+    #[allow(dead_code)] // shown by Debug
     Crashed(String),
     Hung,
 }

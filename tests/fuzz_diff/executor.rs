@@ -155,13 +155,14 @@ impl Executor {
             }
             // SAFETY: the number is for programs.
             Step::Close { fd } => {
+                // SAFETY: no memory is passed.
                 Outcome::of(i64::from(unsafe { libc::close(FIRST_FD + i32::from(*fd)) }))
             }
             Step::Raise => {
                 signals::raise_usr1();
                 Outcome::of(0)
             }
-            step => self.calls.step(rings, step),
+            _ => self.calls.step(rings, program, i),
         }
     }
 
@@ -204,7 +205,9 @@ impl Executor {
 /// write(2) or read(2) by the program itself, of bytes that lie nowhere else;
 /// left out if it would wait.
 fn transfer(slot: u8, len: u16, write: bool) -> i64 {
-    let mut buf = vec![slot; usize::from(len)];
+    // What surely fits when there is room at all.
+    let most = if write && fds::entry(slot).blocks() { 4096 } else { u16::MAX };
+    let mut buf = vec![slot; usize::from(len.min(most))];
     let number = submit::fd_number(Fd::Slot(slot));
     let events = if write { libc::POLLOUT } else { libc::POLLIN };
     let mut p = libc::pollfd { fd: number, events, revents: 0 };

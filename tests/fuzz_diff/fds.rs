@@ -136,6 +136,7 @@ impl Entry {
     }
 
     /// A read or write changes what others find there.
+    #[allow(dead_code)]
     pub fn stream(&self) -> bool {
         matches!(self.kind, Kind::Pipe(..) | Kind::Socket(..) | Kind::Fifo | Kind::Eventfd(_))
     }

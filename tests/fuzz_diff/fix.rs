@@ -17,6 +17,12 @@ struct Window {
 }
 
 pub fn fix(program: &mut Program) {
+    let append = |i: &Iocb| i.rw_flags & 0x10 != 0 || i.fd == Fd::Slot(fds::slot("direct_append"));
+    // F12
+    if program.steps.iter().any(|s| s.iocbs().iter().any(append)) || crate::known::no_limit(program)
+    {
+        program.fsize_limit = false;
+    }
     let cold = program.steps.iter().any(|s| matches!(s, Step::DropCache { .. }));
     let mut window = Window::default();
     for i in 0..program.steps.len() {
@@ -69,12 +75,16 @@ fn shares_memory(iocb: &Iocb) -> bool {
 
 impl Window {
     /// False: together with what is in flight the result is not defined.
-    fn admits(&mut self, iocb: &Iocb) -> bool {
+    fn admits(&mut self, iocb: &mut Iocb) -> bool {
         if self.spread {
             return false;
         }
         let Fd::Slot(slot) = iocb.fd else { return true };
         let entry = fds::entry(slot);
+        // Whether its cached pages have been written out is a matter of luck.
+        if entry.direct() {
+            iocb.rw_flags &= !RWF_NOWAIT;
+        }
         if iocb.opcode == POLL && two_queues(entry) {
             return false;
         }
@@ -97,9 +107,8 @@ impl Window {
             }
             self.files.push((file, direct, writes));
         }
-        let later = entry.file().is_some() || matches!(iocb.opcode, POLL | FSYNC | FDSYNC);
         if iocb.flags & RESFD != 0
-            && later
+            && crate::submit::may_end_later(iocb)
             && let Fd::Slot(resfd) = iocb.resfd
         {
             self.signalled.push(resfd);

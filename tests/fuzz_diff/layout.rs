@@ -40,6 +40,8 @@ pub const CALLBACKS_LEN: u64 = 8 * PAGE;
 
 /// Pages that can be read only, or not at all.
 pub const READ_ONLY: u64 = ARENA + 0x20_0000;
+/// In it: a short timeout.
+pub const READ_ONLY_TIMEOUT: u64 = 1024;
 pub const PROT_NONE: u64 = ARENA + 0x21_0000;
 /// Pages with nothing behind them, by use.
 pub const EDGE_DATA: u64 = ARENA + 0x22_0000;

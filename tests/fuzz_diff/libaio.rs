@@ -4,6 +4,7 @@ use libloading::Library;
 use std::ffi::{c_int, c_long};
 use std::path::Path;
 
+#[allow(dead_code)]
 pub type Callback = unsafe extern "C" fn(u64, u64, c_long, c_long);
 
 /// libaio's calls; pointers are passed as numbers.

@@ -118,6 +118,8 @@ pub fn reset() {
         write(MANY + 16 * i, [base, 16]);
     }
     write_read_only(0, &[0x5a; PAGE as usize]);
+    let timeout = [0u64, 300_000].map(u64::to_ne_bytes);
+    write_read_only(READ_ONLY_TIMEOUT, timeout.as_flattened());
 }
 
 /// FNV, eight bytes at a time.

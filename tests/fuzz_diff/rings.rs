@@ -7,9 +7,13 @@ use crate::trace::{Event, Ring};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
+/// How long something may take that must come.
+const LIMIT: Duration = Duration::from_secs(2);
+
 /// An accepted operation that has not completed.
 struct Pending {
     data: u64,
+    obj: u64,
     /// A poll: a duplicate of its descriptor, and what it waits for.
     poll: Option<(RawFd, i16)>,
 }
@@ -27,6 +31,10 @@ pub struct Live {
     pending: Vec<Pending>,
     /// The program has written to the tail.
     tail_set: bool,
+    /// At most so many slots are taken.
+    used: u64,
+    /// Slots may have been stranded on another CPU: see `slots`.
+    stranded: bool,
 }
 
 fn poll_ready(fd: RawFd, events: i16) -> bool {
@@ -48,6 +56,8 @@ impl Live {
             new: vec![],
             pending: vec![],
             tail_set: false,
+            used: 0,
+            stranded: false,
         }
     }
 
@@ -108,28 +118,65 @@ impl Live {
         if h[2] == h[3] { 0 } else { (tail + self.nr - head) % self.nr }
     }
 
-    pub fn accepted(&mut self, data: u64, poll: Option<(i32, i16)>) {
+    /// How many more operations are accepted for sure. None: exactly as many as
+    /// on the other side, which is to be seen.
+    pub fn slots(&self) -> Option<u64> {
+        // SAFETY: no memory is passed.
+        let cpus = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) } as u64;
+        let most = u64::from(self.nr) - 1;
+        let batch = (most / (4 * cpus)).max(1);
+        // The events of operations that end on another CPU leave up to two batches
+        // there; which ones these are differs.
+        let sure = most / batch * batch - 2 * batch * (cpus - 1);
+        self.stranded.then(|| sure.saturating_sub(self.used))
+    }
+
+    /// The program has taken `n` events.
+    pub fn reaped(&mut self, n: u64) {
+        self.scan();
+        self.used = self.used.saturating_sub(n).max(self.pending.len() as u64);
+        if self.available() == 0 {
+            self.used = self.pending.len() as u64;
+        }
+    }
+
+    /// `later`: it may end outside of io_submit.
+    pub fn accepted(&mut self, (data, obj): (u64, u64), poll: Option<(i32, i16)>, later: bool) {
+        self.used += 1;
+        self.stranded |= later;
         // SAFETY: no memory is passed.
         let dup = |fd| unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 500) };
         let poll = poll.map(|(fd, events)| (dup(fd), events));
-        self.pending.push(Pending { data, poll });
+        self.pending.push(Pending { data, obj, poll });
     }
 
     /// Looks for new events.
     pub fn scan(&mut self) {
         let tail = self.header()[3];
-        if tail == self.seen_tail || tail >= self.nr {
-            return;
-        }
-        while self.true_tail != tail {
-            let event = self.event(self.true_tail);
-            self.true_tail = (self.true_tail + 1) % self.nr;
-            if let Some(i) = self.pending.iter().position(|p| p.data == event.data) {
-                self.pending.swap_remove(i).close();
+        if tail == self.seen_tail {
+            // What the program has put there may have become true.
+            while self.tail_set && self.is_pending(self.event(self.true_tail).data) {
+                self.take();
             }
-            self.new.push(event);
+        } else if tail < self.nr {
+            while self.true_tail != tail {
+                self.take();
+            }
+            self.seen_tail = tail;
         }
-        self.seen_tail = tail;
+    }
+
+    fn is_pending(&self, data: u64) -> bool {
+        self.pending.iter().any(|p| p.data == data)
+    }
+
+    fn take(&mut self) {
+        let event = self.event(self.true_tail);
+        self.true_tail = (self.true_tail + 1) % self.nr;
+        if let Some(i) = self.pending.iter().position(|p| p.data == event.data) {
+            self.pending.swap_remove(i).close();
+        }
+        self.new.push(event);
     }
 
     pub fn in_flight(&self) -> usize {
@@ -195,10 +242,21 @@ impl Rings {
         }
     }
 
+    /// Waits until one operation of an iocb has completed, which was cancelled: in
+    /// the kernel a worker may do that.
+    pub fn await_one_of(&mut self, slot: u8, iocb: u64) {
+        let Some(live) = self.get(slot) else { return };
+        let left = |live: &Live| live.pending.iter().filter(|p| p.obj == iocb).count();
+        let (before, start) = (left(live), Instant::now());
+        while before != 0 && left(live) == before && start.elapsed() < LIMIT {
+            std::thread::yield_now();
+            live.scan();
+        }
+    }
+
     /// Waits until all that can complete has, and, if told, until as much is in
     /// flight as `expected`. False: it never came to that.
     pub fn settle(&mut self, expected: Option<&[u32]>) -> bool {
-        const LIMIT: Duration = Duration::from_secs(2);
         let start = Instant::now();
         for round in 0.. {
             // One completion can make another possible: look at all, twice.

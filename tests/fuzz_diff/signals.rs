@@ -47,8 +47,9 @@ pub fn reset(fsize_limit: bool) {
     }
 }
 
+/// Since the last call.
 pub fn counts() -> [u32; 3] {
-    std::array::from_fn(|i| COUNTS[i].load(Relaxed))
+    std::array::from_fn(|i| COUNTS[i].swap(0, Relaxed))
 }
 
 /// For this thread.

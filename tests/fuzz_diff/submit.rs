@@ -140,8 +140,8 @@ pub fn write_array(array: Array, iocbs: &[u64]) -> u64 {
 }
 
 /// True for a transfer that would wait for somebody. At most one for each pipe,
-/// socket... of a call: `used` collects them.
-pub fn would_block(iocb: &Iocb, used: &mut Vec<u8>) -> bool {
+/// socket... of a call: `used` collects them. `again`: the call has it twice.
+pub fn would_block(iocb: &Iocb, again: bool, used: &mut Vec<u8>) -> bool {
     /// What surely fits when there is room at all.
     const PIPE_BUF: u64 = 4096;
     let Fd::Slot(slot) = iocb.fd else { return false };
@@ -150,7 +150,7 @@ pub fn would_block(iocb: &Iocb, used: &mut Vec<u8>) -> bool {
         return false;
     }
     let both_ends = |a: u8| entry.same_stream(fds::entry(a));
-    if used.iter().copied().any(both_ends) || iocb.writes() && iocb.wanted() > PIPE_BUF {
+    if again || used.iter().copied().any(both_ends) || iocb.writes() && iocb.wanted() > PIPE_BUF {
         return true;
     }
     used.push(slot);
@@ -165,4 +165,10 @@ pub fn poll_events(iocb: &Iocb) -> i16 {
         Buf::Events(bits) => bits as i16,
         _ => 0,
     }
+}
+
+/// It need not be done when io_submit returns, on one side or the other.
+pub fn may_end_later(iocb: &Iocb) -> bool {
+    let file = matches!(iocb.fd, Fd::Slot(slot) if fds::entry(slot).file().is_some());
+    file || matches!(iocb.opcode, POLL | FSYNC | FDSYNC)
 }

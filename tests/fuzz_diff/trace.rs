@@ -54,7 +54,7 @@ pub struct StepTrace {
     pub files: Vec<(u64, u64)>,
     /// Contents of `layout::COMPARED`, where they changed: region, page, hash.
     pub memory: Vec<(u8, u16, u64)>,
-    /// SIGPIPE, SIGXFSZ, SIGUSR1.
+    /// SIGPIPE, SIGXFSZ, SIGUSR1 since the last settled step.
     pub signals: [u32; 3],
     /// An operation that should have ended did not.
     pub stuck: bool,

@@ -120,7 +120,10 @@ impl World {
                     must("signalfd", libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK))
                 }
                 Kind::Inotify => must("inotify", libc::inotify_init1(libc::IN_NONBLOCK)),
-                Kind::Udp => must("socket", libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)),
+                Kind::Udp => must(
+                    "socket",
+                    libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK, 0),
+                ),
                 Kind::Listening => {
                     let fd = must("socket", libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0));
                     // An address of the kernel's choice.
