@@ -16,7 +16,7 @@ int main(void)
 	io_set_eventfd(&one, resfd);
 	MUST(submit1(ctx, &one) == 1);
 	expect("8/5", "io_destroy with a pending poll", io_destroy(ctx), 0);
-	expect("8/5", "its eventfd is signalled", (long)eventfd_take(resfd), 1);
+	expect("8/5", "its eventfd is signalled", eventfd_take(resfd), 1);
 
 	/* Without an eventfd there is nobody to tell. */
 	ctx = NULL;
@@ -36,11 +36,11 @@ int main(void)
 	}
 	close(p[0]);
 	expect("8/5", "polls pending", accepted, POLLS);
-	expect("8/5", "nothing signalled yet", (long)eventfd_take(resfd), 0);
+	expect("8/5", "nothing signalled yet", eventfd_take(resfd), 0);
 	from = now_ms();
 	expect("8/5", "io_destroy with many pending", io_destroy(ctx), 0);
 	expect_between("8/5", "time it takes (ms)", now_ms() - from, 0, 5000);
-	expect("8/5", "eventfd count", (long)eventfd_take(resfd), POLLS);
+	expect("8/5", "eventfd count", eventfd_take(resfd), POLLS);
 
 	/* The file goes in the background: soon, not at once. */
 	long r;
@@ -53,6 +53,6 @@ int main(void)
 	uint64_t n = 1;
 	MUST(write(never, &n, 8) == 8);
 	usleep(50000);
-	expect("8/5", "eventfd count after the file became ready", (long)eventfd_take(resfd), 0);
+	expect("8/5", "eventfd count after the file became ready", eventfd_take(resfd), 0);
 	return check_done();
 }

@@ -58,7 +58,7 @@ int main(void)
 		bad += io_destroy(ctx) != 0;
 		/* The requests accepted are done now; the threads have their
 		 * EINVAL, or will have it. */
-		long signalled = (long)eventfd_take(resfd);
+		long signalled = eventfd_take(resfd);
 		for (int i = 0; i < THREADS; i++)
 			pthread_join(t[i], NULL);
 		miscounted += signalled != accepted;

@@ -35,7 +35,7 @@ static void waits(const char *id, const char *what, int op, struct iocb *cb)
 	snprintf(label, sizeof label, "%s in flight: the device has answered", what);
 	expect(id, label, slowfs_done(s, op) - done, 1);
 	snprintf(label, sizeof label, "%s in flight: eventfd", what);
-	expect(id, label, (long)eventfd_take(resfd), 1);
+	expect(id, label, eventfd_take(resfd), 1);
 	snprintf(label, sizeof label, "%s in flight: ring mapped afterwards", what);
 	expect(id, label, is_mapped(ctx), 0);
 }

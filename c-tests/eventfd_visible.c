@@ -76,6 +76,32 @@ static void direct_reads(void)
 	close(fd);
 }
 
+/* The other way round: who reaps without sleeping may see the event first, and
+ * then the eventfd soon counts it. */
+static void reaped_first(void)
+{
+	int fd = pattern_file(O_RDONLY | O_DIRECT, 1 << 20);
+	char *buf = aligned_alloc(4096, 4096);
+	long counted = 0;
+	struct io_event ev[1];
+	struct iocb cb;
+
+	if (fd < 0)
+		fd = pattern_file(O_RDONLY, 1 << 20);
+	for (int i = 0; i < 200; i++) {
+		io_prep_pread(&cb, fd, buf, 4096, i * 4096);
+		io_set_eventfd(&cb, resfd);
+		MUST(submit1(ctx, &cb) == 1);
+		while (!ring_count(ctx))
+			sched_yield();
+		MUST(io_getevents(ctx, 1, 1, ev, &zero_ts) == 1);
+		counted += eventfd_collect(resfd, 1);
+	}
+	expect("11/2", "200 O_DIRECT reads reaped first: counted", counted, 200);
+	free(buf);
+	close(fd);
+}
+
 /* An edge-triggered watcher that never reads: one edge a completion. */
 static void edges(void)
 {
@@ -115,6 +141,7 @@ int main(void)
 	new_context(32, &ctx);
 	polls();
 	direct_reads();
+	reaped_first();
 	edges();
 	MUST(io_destroy(ctx) == 0);
 	return check_done();

@@ -135,7 +135,7 @@ int main(int argc, char **argv)
 	io_prep_pread(&request, fd, buf, 4096, 4096);
 	io_set_eventfd(&request, resfd);
 	check("9/9", "read of 300 ms", exec_child, 299);
-	expect_may_differ("9/9", "eventfd of the read", (long)eventfd_take(resfd), 1, 0);
+	expect_may_differ("9/9", "eventfd of the read", eventfd_take(resfd), 1, 0);
 	expect_may_differ("9/9", "reads at the device", slowfs_seen(s, SLOWFS_READ), 1, 0);
 
 	slowfs_delay(s, SLOWFS_WRITE, 300);
@@ -151,7 +151,7 @@ int main(int argc, char **argv)
 	io_prep_poll(&request, never, POLLIN);
 	io_set_eventfd(&request, resfd);
 	check("9/10", "pending poll", exec_child, 0);
-	expect_may_differ("9/10", "eventfd of the poll", (long)eventfd_take(resfd), 1, 0);
+	expect_may_differ("9/10", "eventfd of the poll", eventfd_take(resfd), 1, 0);
 
 	io_prep_pread(&request, fd, buf, 4096, 4096);
 	check("9/9", "exec by another thread, read of 300 ms", exec_from_thread, 299);

@@ -84,7 +84,7 @@ int main(void)
 	for (int i = 0; i < READS; i++)
 		wrong += memcmp(buf[i], slowfs_data(s, 0) + (i + 1) * 4096, 4096) != 0;
 	expect("9/6", "wrong data", wrong, 0);
-	expect("9/6", "eventfd, shared with the children", (long)eventfd_take(resfd), READS);
+	expect("9/6", "eventfd, shared with the children", eventfd_collect(resfd, READS), READS);
 	expect("9/6", "reads at the device in all", slowfs_seen(s, SLOWFS_READ), READS);
 	expect("9/6", "io_destroy", io_destroy(ctx), 0);
 	slowfs_stop(s);

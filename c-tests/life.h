@@ -219,20 +219,6 @@ static inline int is_mapped(const void *page)
 	return mincore((void *)page, 4096, &vec) == 0;
 }
 
-/* What an eventfd has counted, 0 if nothing; never waits, and needs no poll(2),
- * which fails when RLIMIT_NOFILE is 0. */
-static inline uint64_t eventfd_take(int efd)
-{
-	int flags = fcntl(efd, F_GETFL);
-	uint64_t n = 0;
-
-	fcntl(efd, F_SETFL, flags | O_NONBLOCK);
-	if (read(efd, &n, 8) != 8)
-		n = 0;
-	fcntl(efd, F_SETFL, flags);
-	return n;
-}
-
 /* A kit: descriptors for one request of each kind, opened beforehand, so that
  * kit_run() can show that a context still does all of its work after the
  * process has lost its privileges, its descriptors' room or its root. */
@@ -342,7 +328,7 @@ static inline long kit_run(io_context_t ctx, struct kit *k)
 	}
 	bad |= kit_wrong(k, tag);
 	eventfd_take(k->polled);
-	return eventfd_take(k->resfd) == KIT_KINDS ? bad : bad | 1 << KIT_KINDS;
+	return eventfd_collect(k->resfd, KIT_KINDS) == KIT_KINDS ? bad : bad | 1 << KIT_KINDS;
 }
 /* The same where neither a descriptor nor memory is to be had. The kernel's AIO
  * needs none. aio-rs runs cached reads and small writes; all else it may refuse
@@ -380,6 +366,6 @@ static inline long kit_run_starved(io_context_t ctx, struct kit *k)
 	if (undone & 1L << KIT_PIPE)
 		MUST(read(k->pipe[0], k->buf[KIT_PIPE], 4) == 4);
 	eventfd_take(k->polled);
-	return eventfd_take(k->resfd) == (uint64_t)accepted ? bad : bad | 1 << KIT_KINDS;
+	return eventfd_collect(k->resfd, accepted) == accepted ? bad : bad | 1 << KIT_KINDS;
 }
 #endif

@@ -153,7 +153,6 @@ static void run(const char *how, int with_eventfd, int most)
 	struct user_ring *ring = ring_of(ctx);
 	long lost = 0, doubled = 0, next = 0, want_wraps = total / ring->nr;
 	char label[96];
-	uint64_t v;
 
 	memset(done, 0, sizeof done);
 	completed = strange = early = wrapped = 0;
@@ -178,8 +177,8 @@ static void run(const char *how, int with_eventfd, int most)
 	/* a doubled one would come now */
 	usleep(50000);
 	reap_ring(ring);
-	while (with_eventfd && read(efd, &v, 8) == 8)
-		signalled += v;
+	if (with_eventfd)
+		signalled += (uint64_t)eventfd_collect(efd, total - (long)signalled);
 	for (long i = 0; i < total; i++) {
 		lost += !done[i];
 		doubled += done[i] > 1;

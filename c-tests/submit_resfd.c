@@ -43,17 +43,17 @@ int main(void)
 	RESFD("3.3/12", "resfd good, bad opcode", efd, cb.aio_lio_opcode = 99, -EINVAL, "cleared");
 	RESFD("3.3/12", "resfd good, wrong mode", efd, (cb.aio_lio_opcode = IO_CMD_PWRITE, cb.aio_fildes = ro), -EBADF,
 	      "cleared");
-	expect("3.3/12", "eventfd after the refusals", efd_count(efd), 0);
+	expect("3.3/12", "eventfd after the refusals", eventfd_take(efd), 0);
 
 	prep(&cb, IO_CMD_PREAD, fd, buf, 16, 0);
 	cb.u.c.resfd = (unsigned)closed;
 	expect_inline("3.3/11", "resfd 9999 without the bit", ctx, &cb, 16);
 	cb.u.c.resfd = (unsigned)efd;
 	expect_inline("3.3/11", "a good resfd without the bit", ctx, &cb, 16);
-	expect("3.3/11", "is not signalled", efd_count(efd), 0);
+	expect("3.3/11", "is not signalled", eventfd_take(efd), 0);
 	cb.u.c.flags = FLAG_RESFD;
 	expect_inline("3.3/11", "with the bit", ctx, &cb, 16);
-	expect("3.3/11", "is signalled", efd_count(efd), 1);
+	expect("3.3/11", "is signalled", eventfd_take(efd), 1);
 	/* More refusals than slots: none is lost. */
 	cb.u.c.resfd = (unsigned)ro;
 	int other = 0;

@@ -121,13 +121,6 @@ static inline void expect_soon(const char *id, const char *label, io_context_t c
 	check_str(id, label, run_str(on_ours() ? run1(ctx, cb) : run_inline(ctx, cb)), run_str(want));
 }
 
-/* The counter of a non-blocking eventfd, 0 if it was not signalled. */
-static inline long efd_count(int efd)
-{
-	uint64_t n = 0;
-	return read(efd, &n, 8) == 8 ? (long)n : 0;
-}
-
 /* The descriptor of a tmpfs of that size, mounted nowhere; -1 without the right to. */
 static inline int tmpfs_dir(const char *size)
 {

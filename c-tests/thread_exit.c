@@ -86,7 +86,7 @@ int main(void)
 				got = i == POLL ? (long)(ev[j].res & POLLIN) : (long)ev[j].res;
 		expect("9/8", names[i], got, want[i]);
 	}
-	expect("9/8", "eventfd", (long)eventfd_take(resfd), REQUESTS);
+	expect("9/8", "eventfd", eventfd_collect(resfd, REQUESTS), REQUESTS);
 	expect("9/8", "O_DIRECT read, data", memcmp(buf[READ], slowfs_data(s, 0) + 65536, 65536), 0);
 	expect("9/8", "O_DIRECT write, data", memcmp(buf[WRITE], slowfs_data(s, 0) + 262144, 65536), 0);
 	expect("9/8", "cold read, wrong words", tag_wrong(buf[COLD], 65536, 9, 0), 0);

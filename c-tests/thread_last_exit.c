@@ -82,7 +82,7 @@ int main(void)
 		if (way != SLOW_READ && way != POLL)
 			continue;
 		snprintf(label, sizeof label, "last thread leaves, %s: eventfd", names[way]);
-		expect(way == POLL ? "9/12" : "9/13", label, (long)eventfd_take(resfd), 1);
+		expect(way == POLL ? "9/12" : "9/13", label, eventfd_take(resfd), 1);
 	}
 	slowfs_stop(s);
 	return check_done();
