@@ -3,13 +3,14 @@
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 CARGO   ?= cargo
 CC      ?= cc
-INSTALL ?= install
 BUILD   := build
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+BINDIR     ?= $(PREFIX)/bin
+DATADIR    ?= $(PREFIX)/share
 
 # Replaces a file only when it differs, and in one step: a running program may
 # have it mapped.
@@ -96,23 +97,17 @@ fuzz-diff: all ## random programs on kernel AIO and on ours (FUZZ_SECONDS=, FUZZ
 deps: ## install the tools that the tests use (root), or name what is missing
 	@scripts/deps.sh check
 
+# Where everything goes; DESTDIR= stands before all of it.
+layout = BUILD='$(BUILD)' VERSION='$(VERSION)' DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' \
+	INCLUDEDIR='$(INCLUDEDIR)' BINDIR='$(BINDIR)' DATADIR='$(DATADIR)'
+
 .PHONY: install
 install: all ## install to PREFIX= (default /usr/local), LIBDIR=, below DESTDIR=
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/aio-rs $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/aio-rs
-	$(INSTALL) -m 755 $(BUILD)/lib/libaio-rs.so.1 $(DESTDIR)$(LIBDIR)/libaio-rs.so.1
-	ln -sfn libaio-rs.so.1 $(DESTDIR)$(LIBDIR)/libaio-rs.so
-	$(INSTALL) -m 755 $(BUILD)/dropin/libaio.so.1 $(DESTDIR)$(LIBDIR)/aio-rs/libaio.so.1
-	ln -sfn libaio.so.1 $(DESTDIR)$(LIBDIR)/aio-rs/libaio.so.1t64
-	$(INSTALL) -m 644 include/libaio.h $(DESTDIR)$(INCLUDEDIR)/aio-rs/libaio.h
-	sed -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-		include/aio-rs.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/aio-rs.pc
+	@$(layout) scripts/install.sh install
 
 .PHONY: uninstall
-uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(LIBDIR)/libaio-rs.so.1 $(DESTDIR)$(LIBDIR)/libaio-rs.so \
-		$(DESTDIR)$(LIBDIR)/aio-rs/libaio.so.1 $(DESTDIR)$(LIBDIR)/aio-rs/libaio.so.1t64 \
-		$(DESTDIR)$(LIBDIR)/pkgconfig/aio-rs.pc $(DESTDIR)$(INCLUDEDIR)/aio-rs/libaio.h
-	-rmdir $(DESTDIR)$(LIBDIR)/aio-rs $(DESTDIR)$(INCLUDEDIR)/aio-rs
+uninstall: ## remove what install put there, by its list
+	@$(layout) scripts/install.sh uninstall
 
 .PHONY: clean
 clean: ## remove everything that was built

@@ -31,6 +31,8 @@ if [ "${1:-check}" = check ]; then
 	want xfsprogs mkfs.xfs
 	want qemu-utils qemu-img qemu-io
 	want mount mount losetup
+	want mandoc mandoc
+	want pkg-config pkg-config
 fi
 [ -z "$missing" ] && exit 0
 

@@ -2,7 +2,7 @@
 
 use super::root;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -29,6 +29,11 @@ impl Artefacts {
             };
             Self { dir }
         })
+    }
+
+    /// What the Makefile calls BUILD.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// For `-L`, and for `LD_LIBRARY_PATH` of programs linked with `-laio-rs`.
