@@ -212,6 +212,9 @@ unsafe fn complete(op: OpPtr, res: i64, signal: impl FnOnce(&'static Mm)) {
     crate::iovec::release(&mut args.iov);
     let event = IoEvent { data: req.data.load(Relaxed), obj: req.obj.load(Relaxed), res, res2: 0 };
     post(ctx, &[event]);
+    if args.is_buffered_io() {
+        ctx.late.done();
+    }
     if args.resfd >= 0 {
         signal(mm);
     }

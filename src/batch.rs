@@ -44,6 +44,7 @@ impl Batch {
         req.data.store(data, Relaxed);
         req.ctx.store(std::ptr::from_ref(ctx).cast_mut(), Relaxed);
         let op = &req.op;
+        let late = args.is_buffered_io();
         // SAFETY: ours until it is started.
         unsafe { *op.args() = args };
         op.pin.store(Op::NO_PIN, Relaxed);
@@ -66,6 +67,9 @@ impl Batch {
             Ok(ready) => {
                 if ready {
                     op.gates.fetch_sub(1, AcqRel);
+                }
+                if late {
+                    ctx.late.deferred();
                 }
                 req.life.fetch_add(1, Release);
                 self.list.push(req_to_op(req));

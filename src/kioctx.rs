@@ -7,6 +7,7 @@
 use crate::aio_ring::{PAGE_SIZE, Ring};
 use crate::engine::op::Op;
 use crate::errno::Errno;
+use crate::late::Late;
 use crate::reqs_available::{KioctxCpu, ReqsAvailable};
 use crate::slab::Slab;
 use crate::sys;
@@ -64,6 +65,7 @@ pub struct Kioctx {
 
     /// Requests that an engine has, or will have.
     pub in_flight: AtomicUsize,
+    pub late: Late,
     /// Changes when `users` falls while the context is dead.
     drained: AtomicU32,
     pub slab: Slab<AioKiocb>,
@@ -257,6 +259,7 @@ impl Kioctx {
         ring_lock: TaskLock::new(),
         wait: WaitQueue::new(),
         in_flight: AtomicUsize::new(0),
+        late: Late::new(),
         drained: AtomicU32::new(0),
         slab: Slab::empty(),
         next_free: null_mut(),

@@ -17,7 +17,8 @@
 //!
 //! What the kernel does not need: `engine` (who runs a deferred request),
 //! `order` (in which order), `uaccess` (EFAULT without a trap), `task_lock`
-//! (signal handlers), `fork`, `last_thread`, `guess`.
+//! (signal handlers), `late` (who expects that io_submit waited), `fork`,
+//! `last_thread`, `guess`.
 
 // Cargo builds for its own tests with unwinding, whatever the profile says.
 #[cfg(not(any(panic = "abort", debug_assertions)))]
@@ -39,6 +40,7 @@ mod ioctx_table;
 mod iovec;
 mod kioctx;
 mod last_thread;
+mod late;
 mod logging;
 mod maps;
 mod mm;

@@ -2,6 +2,7 @@
 
 use crate::errno::Errno;
 use crate::kioctx::{Kioctx, KioctxRef};
+use crate::late;
 use crate::sigwait::{self, Mask};
 use crate::sys;
 use crate::{last_thread, mm};
@@ -89,33 +90,87 @@ pub fn read_events(
         Err(e) => return Err(e),
         Ok(()) => {}
     }
-    if sink.taken >= min_nr || until == Until::Now {
+    let goal = if min_nr > 0 { Goal::Events(min_nr) } else { Goal::Late(ctx.late.mark()) };
+    if until == Until::Now || goal.reached(&sink) || goal.over(&ctx) {
         return Ok(sink.taken);
     }
     let deadline = match until {
         Until::After(ns) => Some(sys::monotonic_in(ns)),
         _ => None,
     };
-    wait_for_events(ctx, min_nr, sink, deadline, mask)
+    wait_for_events(ctx, goal, sink, deadline, mask)
+}
+
+/// What a call waits for.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// So many events.
+    Events(i64),
+    /// min_nr 0: what the kernel would have finished in earlier io_submits.
+    Late(late::Mark),
+}
+
+impl Goal {
+    fn reached(self, sink: &Sink) -> bool {
+        match self {
+            Self::Events(min_nr) => sink.taken >= min_nr,
+            Self::Late(_) => sink.taken >= sink.nr,
+        }
+    }
+
+    /// How many more have to be in the ring; 0: wake up at each.
+    fn needed(self, sink: &Sink) -> u32 {
+        match self {
+            Self::Events(min_nr) => u32::try_from(min_nr - sink.taken).unwrap_or(u32::MAX - 1),
+            Self::Late(_) => 0,
+        }
+    }
+
+    /// True when there is nothing to wait for, whatever was taken.
+    fn over(self, ctx: &Kioctx) -> bool {
+        match self {
+            Self::Events(_) => false,
+            Self::Late(mark) => ctx.late.passed(mark),
+        }
+    }
+
+    /// Takes what there is, if that is enough to do so. None: sleep.
+    fn look(self, ctx: &Kioctx, sink: &mut Sink) -> Option<Result<i64, Errno>> {
+        loop {
+            // Before the look at the ring: what is over has its event there.
+            let over = self.over(ctx);
+            if !over && ctx.ring.available() < self.needed(sink).max(1) {
+                return None;
+            }
+            let r = sink.take(ctx);
+            if r.is_err() || over || self.reached(sink) {
+                return Some(sink.result(r));
+            }
+        }
+    }
 }
 
 #[cold]
 fn wait_for_events(
     mut ctx: KioctxRef,
-    min_nr: i64,
+    goal: Goal,
     mut sink: Sink,
     deadline: Option<libc::timespec>,
     mask: Option<Mask>,
 ) -> Result<i64, Errno> {
     last_thread::note_user();
     loop {
-        let needed = u32::try_from(min_nr - sink.taken).unwrap_or(u32::MAX - 1);
+        // Not announced yet: whoever finds enough has nobody to be woken by.
+        if let Some(r) = goal.look(&ctx, &mut sink) {
+            return r;
+        }
+        let needed = goal.needed(&sink);
         let at = ctx.wait.prepare_to_wait(needed);
-        if ctx.ring.available() >= needed {
-            let r = sink.take(&ctx);
-            if r.is_err() || sink.taken >= min_nr {
-                return sink.result(r);
-            }
+        if let Some(r) = goal.look(&ctx, &mut sink) {
+            ctx.wait.forget(needed);
+            return r;
+        }
+        if goal.needed(&sink) != needed {
             continue;
         }
         // Asleep we hold no reference: a signal handler on this thread may
@@ -136,7 +191,9 @@ fn wait_for_events(
             None => return sink.result(Err(Errno::EINVAL)),
         };
         if let Err(why) = woken {
-            let r = sink.take(&ctx).and(if why == Errno::ETIMEDOUT { Ok(()) } else { Err(why) });
+            // A call with min_nr 0 is not interrupted, it ends.
+            let ends = why == Errno::ETIMEDOUT || matches!(goal, Goal::Late(_));
+            let r = sink.take(&ctx).and(if ends { Ok(()) } else { Err(why) });
             return sink.result(r);
         }
     }

@@ -121,6 +121,8 @@ pub(super) fn cancel(ctx_id: u64, iocb: u64) -> Result<i64, Errno> {
 
 /// Takes up to `nr` events into `events`, waiting until `min_nr` are there or
 /// `timeout` has passed. `timeout` NULL or negative: no limit; zero: no waiting.
+/// With `min_nr` 0 it waits only for buffered I/O that was submitted before it:
+/// the kernel has that done when io_submit returns.
 ///
 /// Returns the number of events, or
 /// - -EFAULT: `timeout` or `events` is bad (no event is lost),

@@ -133,6 +133,11 @@ impl OpArgs {
         }
     }
 
+    /// Kernel AIO does it inside io_submit: a transfer through the page cache.
+    pub fn is_buffered_io(&self) -> bool {
+        matches!(self.kind, Kind::Read | Kind::Write) && self.traits.seekable && !self.traits.direct
+    }
+
     /// Work for a device, which ends by itself; the others wait for somebody.
     pub fn is_device_io(&self) -> bool {
         match self.kind {
