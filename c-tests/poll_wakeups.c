@@ -101,6 +101,29 @@ static void hangups(void)
 	close(sv[1]);
 }
 
+/* POLLRDHUP comes only when asked for, though the socket has it for good. */
+static void half_closed(void)
+{
+	struct io_event ev;
+	int sv[2];
+
+	MUST(!socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+	pending("4.2/6", "socket, 0 bits", sv[0], 0);
+	MUST(!shutdown(sv[0], SHUT_RD));
+	expect_reaped("4.2/6", "socket, 0 bits, shut for reading", ctx, &cb, 20, NO_EVENT);
+	close(sv[1]);
+	fires("4.2/5", "socket, 0 bits, peer closes", 0, POLLHUP);
+	close(sv[0]);
+	MUST(!socketpair(AF_UNIX, SOCK_STREAM, 0, sv) && !shutdown(sv[0], SHUT_RD));
+	pending("4.2/6", "socket, PRI, shut already", sv[0], POLLPRI);
+	put(sv[0]);
+	expect_reaped("4.2/6", "socket, PRI, written to", ctx, &cb, 20, NO_EVENT);
+	expect("4.2/6", "it can be cancelled", io_cancel(ctx, &cb, &ev), -EINPROGRESS);
+	fires("4.2/6", "cancelled", POLLPRI, 0);
+	close(sv[0]);
+	close(sv[1]);
+}
+
 /* Data that is gone again before anybody looks. aio-rs may not have seen it:
  * the poll stays pending and fires the next time. */
 static void read_away(void)
@@ -182,6 +205,7 @@ int main(void)
 	MUST(read(efd, b, 8) == 8);
 	full_pipe();
 	hangups();
+	half_closed();
 
 	pending("4.2/6", "pipe, 0 bits", p[0], 0);
 	put(p[1]);

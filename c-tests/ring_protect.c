@@ -35,6 +35,53 @@ static void protection(void)
 	expect_true("10/9", "mapping gone", !is_mapped(ctx));
 }
 
+/* io_submit of nothing, 1000 times at most, until it is refused. */
+static void refused_in_time(const char *id, const char *label, io_context_t ctx)
+{
+	int calls = 0;
+
+	while (io_submit(ctx, 0, NULL) == 0 && calls < 1000)
+		calls++;
+	expect_between(id, label, calls, 0, on_ours() ? 256 : 0);
+}
+
+/* A ring that has been used often is not looked at in every call. */
+static void long_in_use(void)
+{
+	size_t len = want_bytes(128);
+	io_context_t ctx = setup(128), moved;
+	struct io_event ev[4];
+
+	for (int i = 0; i < 1000; i++)
+		MUST(io_submit(ctx, 0, NULL) == 0);
+	put_events(ctx, 2);
+	MUST(mprotect(ctx, len, PROT_NONE) == 0);
+	refused_in_time("10/9", "long in use, PROT_NONE, accepted calls", ctx);
+	expect_unknown("10/9", "long in use, PROT_NONE", ctx);
+	expect_fault("10/9", "long in use, PROT_NONE, io_getevents", ctx);
+	MUST(mprotect(ctx, len, PROT_READ | PROT_WRITE) == 0);
+	expect("10/9", "long in use, nothing lost", take(ctx, 4, ev), 2);
+
+	for (int i = 0; i < 1000; i++)
+		MUST(io_submit(ctx, 0, NULL) == 0);
+	moved = mremap(ctx, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, reserve(len));
+	MUST(moved != MAP_FAILED);
+	refused_in_time("10/1", "long in use, moved, accepted calls under the old address", ctx);
+	expect_works("10/1", "long in use, moved, a read", moved);
+	for (int i = 0; i < 1000; i++)
+		MUST(io_submit(moved, 0, NULL) == 0);
+	ctx = moved;
+	moved = mremap(ctx, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, reserve(len));
+	MUST(moved != MAP_FAILED);
+	expect_works("10/1", "long in use, moved again, a read", moved);
+	expect("10/1", "the old address behind it", io_submit(ctx, 0, NULL), -EINVAL);
+	for (int i = 0; i < 1000; i++)
+		MUST(io_submit(moved, 0, NULL) == 0);
+	munmap(moved, len);
+	refused_in_time("10/7", "long in use, unmapped, accepted calls", moved);
+	expect("10/7", "long in use, unmapped, io_destroy", io_destroy(moved), -EINVAL);
+}
+
 static void advice(void)
 {
 	size_t len = want_bytes(128);
@@ -64,5 +111,6 @@ int main(void)
 {
 	protection();
 	advice();
+	long_in_use();
 	return check_done();
 }

@@ -77,6 +77,90 @@ static void with_threads(void)
 	write_16(LIMIT + 100);
 }
 
+/* One io_submit of `n` writes of 512 bytes at `offset`. */
+static struct {
+	int fd, n, rw_flags;
+	long long offset[2];
+} job;
+
+static void write_all(void)
+{
+	struct rlimit limit = { LIMIT, LIMIT };
+	struct iocb cb[2], *list[2] = { cb, cb + 1 };
+	struct io_event ev[2];
+	io_context_t ctx = new_ctx(4);
+	void *buf;
+
+	signal(SIGXFSZ, on_signal);
+	MUST(posix_memalign(&buf, 4096, 512) == 0 && setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	memset(buf, 'w', 512);
+	for (int i = 0; i < job.n; i++) {
+		prep(list[i], IO_CMD_PWRITE, job.fd, buf, 512, job.offset[i]);
+		list[i]->aio_rw_flags = job.rw_flags;
+	}
+	submitter = gettid();
+	seen->submitted = io_submit(ctx, job.n, list);
+	seen->signals = signals;
+	seen->own = own;
+	MUST(reap(ctx, job.n, job.n, ev, 10000) == job.n);
+	for (int i = 0; i < job.n; i++)
+		if (ev[i].obj == list[job.n - 1])
+			seen->res = (long)ev[i].res;
+	seen->after = signals;
+}
+
+/* The last of them is at the limit. */
+static void last_is_stopped(const char *what, int fd, int rw_flags, int n, long long first, long long last, long size)
+{
+	char label[128];
+	struct stat st;
+
+	memset(seen, 0, sizeof *seen);
+	job.fd = fd;
+	job.rw_flags = rw_flags;
+	job.n = n;
+	job.offset[0] = n > 1 ? first : last;
+	job.offset[1] = last;
+	MUST(ftruncate(fd, size) == 0);
+	snprintf(label, sizeof label, "%s: killed by", what);
+	expect_child("3.5/11", label, in_child(write_all), 0);
+	snprintf(label, sizeof label, "%s: io_submit", what);
+	expect("3.5/11", label, seen->submitted, n);
+	snprintf(label, sizeof label, "%s: event of the last", what);
+	check_str("3.5/11", label, run_str(seen->res), "EV EFBIG");
+	snprintf(label, sizeof label, "%s: signals in the submitting thread", what);
+	expect("3.5/11", label, seen->own, 1);
+	snprintf(label, sizeof label, "%s: signals in all", what);
+	expect("3.5/11", label, seen->after, 1);
+	snprintf(label, sizeof label, "%s: file size", what);
+	MUST(fstat(fd, &st) == 0);
+	expect("3.5/11", label, st.st_size, LIMIT);
+}
+
+/* Where a write is put off, be it for the disk or for the write before it. */
+static void put_off(void)
+{
+	int direct = temp_file(0), append, sync;
+	char path[64];
+
+	MUST(direct >= 0);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	sync = open(path, O_RDWR | O_SYNC | O_CLOEXEC);
+	append = open(path, O_RDWR | O_APPEND | O_SYNC | O_CLOEXEC);
+	MUST(sync >= 0 && append >= 0);
+	last_is_stopped("behind a synchronous write", sync, 0, 2, 0, LIMIT, LIMIT);
+	last_is_stopped("appended behind a synchronous write", append, 0, 2, 0, 0, LIMIT - 512);
+	last_is_stopped("RWF_APPEND behind another", fd, 0x10 | 0x2, 2, 0, 0, LIMIT - 512);
+	/* (Buffered, where the file system has no O_DIRECT.) */
+	snprintf(path, sizeof path, "/proc/self/fd/%d", direct);
+	append = open(path, O_RDWR | O_APPEND | O_DIRECT | O_CLOEXEC);
+	if (append < 0)
+		append = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
+	MUST(append >= 0);
+	last_is_stopped("O_APPEND and O_DIRECT", append, 0, 1, 0, 0, LIMIT);
+	last_is_stopped("O_APPEND and O_DIRECT, behind another", append, 0, 2, 0, 0, LIMIT - 512);
+}
+
 static int run(void (*fn)(void))
 {
 	memset(seen, 0, sizeof *seen);
@@ -105,5 +189,6 @@ int main(void)
 	check_str("3.5/11", "its event", run_str(seen->res), "EV 6");
 	expect("3.5/11", "signals", seen->after, 0);
 	expect("3.5/11", "file size", seen->size, LIMIT);
+	put_off();
 	return check_done();
 }

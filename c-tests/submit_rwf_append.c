@@ -44,6 +44,8 @@ int main(void)
 	expect_true("3.4/4", "reads from the offset", !memcmp(buf, "cdef", 4));
 	cb.aio_rw_flags = NOAPPEND;
 	expect_inline("3.4/5", "NOAPPEND read", ctx, &cb, 4);
+	cb.aio_rw_flags = APPEND | NOAPPEND;
+	expect_refused_key("3.4/6", "APPEND + NOAPPEND read", ctx, &cb, -EINVAL, "cleared");
 	write_at("ZZ", 0, NOAPPEND);
 	expect_soon("3.4/5", "NOAPPEND write", ctx, &cb, 2);
 	holds("3.4/5", "the file", "ZZcdefgh1234");

@@ -64,6 +64,14 @@ int main(void)
 	expect_inline("3.4/3", "ext4 buffered read, cached", ctx, &cb, 16);
 	set(IO_CMD_PWRITE, fd, buf, sizeof buf);
 	expect_soon("3.4/3", "ext4 buffered write", ctx, &cb, -EOPNOTSUPP);
+	set(IO_CMD_PWRITE, fd, buf, 0);
+	expect_soon("3.4/3", "ext4 buffered write of no bytes", ctx, &cb, -EOPNOTSUPP);
+	set(IO_CMD_PWRITEV, fd, NULL, 0);
+	expect_soon("3.4/3", "ext4 buffered write of no segments", ctx, &cb, -EOPNOTSUPP);
+	set(IO_CMD_PREAD, fd, buf, 0);
+	expect_soon("3.4/3", "ext4 buffered read of no bytes", ctx, &cb, 0);
+	set(IO_CMD_PWRITE, direct, page, 0);
+	expect_soon("3.4/3", "ext4 O_DIRECT write of no bytes", ctx, &cb, 0);
 	/* Pages left in the cache would be EAGAIN: a plain overwrite drops them. */
 	MUST(pwrite(direct, page, PAGE, 0) == PAGE);
 	set(IO_CMD_PREAD, direct, page, PAGE);

@@ -7,6 +7,41 @@ static io_context_t ctx;
 static struct iocb cb;
 static char buf[64];
 
+/* Transfers of no bytes are the socket's to answer, too. */
+static void nothing(int tcp, int udp)
+{
+	int d[2], s[2], un = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	sa_family_t any = AF_UNIX;
+
+	MUST(un >= 0 && bind(un, (void *)&any, sizeof any) == 0 && listen(un, 1) == 0);
+	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s) == 0);
+	MUST(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, d) == 0);
+	prep(&cb, IO_CMD_PWRITE, udp, buf, 0, 0);
+	expect_soon("3.9/8", "UDP unconnected, no bytes", ctx, &cb, -EDESTADDRREQ);
+	prep(&cb, IO_CMD_PWRITEV, udp, NULL, 0, 0);
+	expect_soon("3.9/8", "UDP unconnected, no segments", ctx, &cb, -EDESTADDRREQ);
+	cb.u.c.offset = 1;
+	expect_soon("3.9/8", "UDP unconnected, no segments, offset 1", ctx, &cb, -ESPIPE);
+	prep(&cb, IO_CMD_PREADV, udp, NULL, 0, 0);
+	expect_soon("3.9/8", "UDP unconnected, preadv of no segments", ctx, &cb, 0);
+	prep(&cb, IO_CMD_PWRITEV, un, NULL, 0, 0);
+	expect_soon("3.9/8", "unix listening, no segments", ctx, &cb, -ENOTCONN);
+	prep(&cb, IO_CMD_PREAD, un, buf, 0, 0);
+	expect_soon("3.9/8", "unix listening, pread of no bytes", ctx, &cb, 0);
+	prep(&cb, IO_CMD_PREAD, tcp, buf, 0, 0);
+	expect_soon("3.9/8", "TCP listening, pread of no bytes", ctx, &cb, 0);
+	prep(&cb, IO_CMD_PREAD, s[0], buf, 0, 0);
+	expect_soon("3.9/8", "empty stream, pread of no bytes", ctx, &cb, 0);
+	prep(&cb, IO_CMD_PWRITE, s[0], buf, 0, 0);
+	expect_soon("3.9/8", "stream, pwrite of no bytes", ctx, &cb, 0);
+	close(s[1]);
+	expect_soon("3.9/8", "peer closed, pwrite of no bytes", ctx, &cb, -EPIPE);
+	prep(&cb, IO_CMD_PWRITE, d[0], buf, 0, 0);
+	expect_soon("3.9/8", "datagram of no bytes", ctx, &cb, 0);
+	expect("3.9/8", "it has arrived", recv(d[1], buf, sizeof buf, MSG_DONTWAIT), 0);
+	expect("3.9/8", "no other has", recv(d[1], buf, sizeof buf, MSG_DONTWAIT) < 0 ? -errno : 0, -EAGAIN);
+}
+
 int main(void)
 {
 	struct io_event ev;
@@ -69,6 +104,7 @@ int main(void)
 	expect_soon("3.9/8", "TCP listening, pread", ctx, &cb, -ENOTCONN);
 	prep(&cb, IO_CMD_PWRITE, udp, "x", 1, 0);
 	expect_soon("3.9/8", "UDP unconnected, pwrite", ctx, &cb, -EDESTADDRREQ);
+	nothing(tcp, udp);
 	expect_true("3.9/8", "ring empty at the end", ring_empty(ctx));
 	expect("3.9/8", "io_destroy", io_destroy(ctx), 0);
 	return check_done();

@@ -14,7 +14,7 @@ pub const IOCB_FLAG_RESFD: u32 = 1 << 0;
 pub const IOCB_FLAG_IOPRIO: u32 = 1 << 1;
 
 /// `RWF_*` of Linux 6.18 (uapi/linux/fs.h); any bit that is not among the
-/// supported (0x100 is RWF_NOSIGNAL) is EOPNOTSUPP.
+/// supported is EOPNOTSUPP.
 pub const RWF_HIPRI: u32 = 0x1;
 pub const RWF_DSYNC: u32 = 0x2;
 pub const RWF_SYNC: u32 = 0x4;
@@ -23,6 +23,7 @@ pub const RWF_APPEND: u32 = 0x10;
 pub const RWF_NOAPPEND: u32 = 0x20;
 pub const RWF_ATOMIC: u32 = 0x40;
 pub const RWF_DONTCACHE: u32 = 0x80;
+pub const RWF_NOSIGNAL: u32 = 0x100;
 pub const RWF_SUPPORTED: u32 = 0x1ff;
 
 /// fs.h: the most one read or write moves; longer requests are cut to it.

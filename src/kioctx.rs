@@ -113,8 +113,19 @@ impl Kioctx {
         const RECHECK: u32 = 256;
         let uses = self.uses.load(Relaxed);
         self.uses.store(uses.wrapping_add(1), Relaxed);
-        (uses >= TRUST_AFTER && !uses.is_multiple_of(RECHECK))
-            || sys::same_page(ctx_id, self.ring.kernel_address()) == sys::SamePage::Yes
+        if uses >= TRUST_AFTER && !uses.is_multiple_of(RECHECK) {
+            return true;
+        }
+        let there = sys::same_page(ctx_id, self.ring.kernel_address()) == sys::SamePage::Yes;
+        if !there {
+            self.distrust();
+        }
+        there
+    }
+
+    /// The program's view of the ring is to be looked at again.
+    pub fn distrust(&self) {
+        self.uses.store(0, Relaxed);
     }
 
     /// True for the one caller that is to kill the context.

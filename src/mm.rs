@@ -138,6 +138,15 @@ fn lookup_slowly(mm: &'static Mm, ctx_id: u64) -> Option<KioctxRef> {
     Some(ctx)
 }
 
+/// The ring at `ctx_id` could not be read: it may have gone.
+#[cold]
+pub fn distrust_ioctx(ctx_id: u64) {
+    // SAFETY: memory of contexts is never unmapped.
+    if let Some(ctx) = mm().and_then(|mm| unsafe { mm.recent(ctx_id).load(Acquire).as_ref() }) {
+        ctx.distrust();
+    }
+}
+
 /// A context that was looked up before, if it still lives: its sleeping waiters
 /// hold no reference.
 pub fn reget(ctx: NonNull<Kioctx>, life: u32) -> Option<KioctxRef> {

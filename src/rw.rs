@@ -15,6 +15,9 @@ use crate::sys;
 pub const INLINE_WRITE_MAX: u64 = 65536;
 /// How long such a write waits for a deferred one on its file: some milliseconds.
 const PREDECESSOR_NAPS: u32 = 20;
+/// The same for one that may raise SIGXFSZ: seconds. Not for ever: what it waits
+/// for may be this thread's own, below a signal handler.
+const LIMITED_NAPS: u32 = 20_000;
 
 /// A read or write on its way through io_submit.
 pub struct Transfer {
@@ -30,10 +33,17 @@ pub enum Outcome {
     Done(i64),
     /// For the engine; with its place among the file's buffered operations.
     Defer(Option<Class>),
+    /// A write that RLIMIT_FSIZE may stop: SIGXFSZ has to hit the thread that
+    /// calls io_submit. For `run_limited`, when all before it is on its way.
+    Limited(Option<Class>),
 }
 
 impl Transfer {
     fn run(&mut self, file: &File, flags: u32) -> Result<usize, Errno> {
+        if self.iov.total == 0 {
+            let no_signal = flags & RWF_NOSIGNAL != 0;
+            return sys::rw_nothing(self.write, file.fd, no_signal);
+        }
         let n = self.iov.count as usize;
         let pos = match file.kind {
             FileType::Fifo | FileType::Socket => -1,
@@ -71,31 +81,68 @@ impl Transfer {
 
 /// Does the transfer if it need not wait for a device or a peer.
 pub fn attempt(mm: &'static Mm, file: &File, t: &mut Transfer) -> Outcome {
-    if t.iov.total == 0 && file.seekable() {
-        return Outcome::Done(0);
-    }
     if !file.seekable() {
         return attempt_stream(mm, file, t);
     }
-    let append = t.write && (file.flags & libc::O_APPEND != 0 || t.rw_flags & RWF_APPEND != 0);
-    let class = if t.write { Class::Exclusive } else { Class::Shared };
-    let direct = file.direct() && !file.in_memory();
-    if direct && !(t.write && limited_by_rlimit(t)) {
-        return Outcome::Defer(append.then_some(class));
+    if t.iov.total == 0 {
+        return Outcome::Done(if refuses_nothing(file, t) { Errno::EOPNOTSUPP.neg() } else { 0 });
     }
-    if direct || mm.config.submit == SubmitMode::Kernel {
+    let class = if t.write { Class::Exclusive } else { Class::Shared };
+    if file.direct() && !file.in_memory() {
+        return defer(file, t, appends(file, t).then_some(class));
+    }
+    if mm.config.submit == SubmitMode::Kernel {
         return t.run_to_end(file);
     }
     // A small write would be done at once but for its predecessor; behind it in
     // the queue, every write of a busy file would have a predecessor for ever.
     let patience = if t.write && t.iov.total <= INLINE_WRITE_MAX { PREDECESSOR_NAPS } else { 0 };
     if in_the_way(mm, file, class, t.write) && !cleared(mm, file, class, t.write, patience) {
-        return Outcome::Defer(Some(class));
+        return defer(file, t, Some(class));
     }
     if t.rw_flags & RWF_NOWAIT != 0 {
         return t.run_to_end(file);
     }
     if t.write { attempt_write(mm, file, t) } else { attempt_read(mm, file, t) }
+}
+
+/// A transfer that is not made here and now.
+fn defer(file: &File, t: &Transfer, order: Option<Class>) -> Outcome {
+    if t.write && may_be_limited(file, t) {
+        return Outcome::Limited(order);
+    }
+    Outcome::Defer(order)
+}
+
+/// Makes a write that was `Limited`, as the kernel does: behind those before it.
+pub fn run_limited(mm: &Mm, file: &File, t: &mut Transfer, order: Option<Class>) -> Outcome {
+    match order {
+        Some(class)
+            if in_the_way(mm, file, class, true)
+                && !cleared(mm, file, class, true, LIMITED_NAPS) =>
+        {
+            Outcome::Defer(order)
+        }
+        _ => t.run_to_end(file),
+    }
+}
+
+/// The write goes to the end of the file, wherever that will be.
+fn appends(file: &File, t: &Transfer) -> bool {
+    let flag = file.flags & libc::O_APPEND != 0 && t.rw_flags & RWF_NOAPPEND == 0;
+    t.write && (flag || t.rw_flags & RWF_APPEND != 0)
+}
+
+/// ext4 refuses NOWAIT of a buffered write before it looks at the length, which
+/// pwritev2 does not let it see.
+fn refuses_nothing(file: &File, t: &Transfer) -> bool {
+    const EXT4: i64 = 0xef53;
+    t.write
+        && t.rw_flags & RWF_NOWAIT != 0
+        && file.kind == FileType::Regular
+        && !file.direct()
+        && sys::fs_magic(file.fd) == Ok(EXT4)
+        && ask(file, true, 1, RWF_NOWAIT) == Err(Errno::EOPNOTSUPP)
 }
 
 fn in_the_way(mm: &Mm, file: &File, class: Class, write: bool) -> bool {
@@ -138,28 +185,23 @@ fn attempt_write(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
     let sync = file.flags & (libc::O_SYNC | libc::O_DSYNC) != 0
         || t.rw_flags & (RWF_SYNC | RWF_DSYNC) != 0;
     let small = t.iov.total <= INLINE_WRITE_MAX;
-    if (sync || !small) && !limited_by_rlimit(t) {
-        return Outcome::Defer(Some(Class::Exclusive));
+    if sync || !small {
+        return defer(file, t, Some(Class::Exclusive));
     }
-    if file.kind == FileType::Regular && small && !sync {
+    if file.kind == FileType::Regular {
         mm.fds.learn_buffered_file(file.fd, file.flags);
     }
     t.run_to_end(file)
 }
 
-/// SIGXFSZ has to hit the thread that calls io_submit.
-fn limited_by_rlimit(t: &Transfer) -> bool {
-    sys::rlimit_fsize().is_some_and(|max| t.pos as u64 + t.iov.total > max)
+fn may_be_limited(file: &File, t: &Transfer) -> bool {
+    sys::rlimit_fsize().is_some_and(|max| appends(file, t) || t.pos as u64 + t.iov.total > max)
 }
 
 /// Pipes, sockets, terminals, eventfds...: whatever comes without waiting.
 fn attempt_stream(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
     if file.kind == FileType::Socket && t.pos != 0 {
         return Outcome::Done(Errno(libc::ESPIPE).neg());
-    }
-    // preadv2 stops at no bytes; read_iter of an eventfd and its kin wants some.
-    if t.iov.total == 0 && file.kind == FileType::Anonymous {
-        return Outcome::Done(Errno::EINVAL.neg());
     }
     let order = Some(Class::Exclusive);
     if in_the_way(mm, file, Class::Exclusive, t.write) && !file.nonblock() {
@@ -217,7 +259,7 @@ pub fn ioprio_check_cap(ioprio: u16) -> Result<(), Errno> {
 ///
 /// # Errors
 /// EOPNOTSUPP: an unknown flag, or one that this file does not have. EINVAL:
-/// APPEND together with NOAPPEND on a write.
+/// APPEND together with NOAPPEND.
 pub fn kiocb_set_rw_flags(file: &File, flags: u32, write: bool) -> Result<u32, Errno> {
     if flags == 0 {
         return Ok(0);
@@ -225,7 +267,7 @@ pub fn kiocb_set_rw_flags(file: &File, flags: u32, write: bool) -> Result<u32, E
     if flags & !RWF_SUPPORTED != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
-    if write && flags & RWF_APPEND != 0 && flags & RWF_NOAPPEND != 0 {
+    if flags & RWF_APPEND != 0 && flags & RWF_NOAPPEND != 0 {
         return Err(Errno::EINVAL);
     }
     let nowait = |file: &File| match file.kind {

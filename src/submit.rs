@@ -258,13 +258,18 @@ impl Submit<'_> {
             return Err(Errno::EINVAL);
         }
         let mut t = Transfer { write, iov, pos, rw_flags, done: 0 };
-        match rw::attempt(self.mm, file, &mut t) {
+        let mut outcome = rw::attempt(self.mm, file, &mut t);
+        if let Outcome::Limited(order) = outcome {
+            self.batch.flush(self.mm);
+            outcome = rw::run_limited(self.mm, file, &mut t, order);
+        }
+        match outcome {
             Outcome::Done(res) => {
                 crate::iovec::release(&mut t.iov);
                 self.complete(origin, res);
                 Ok(())
             }
-            Outcome::Defer(order) => {
+            Outcome::Defer(order) | Outcome::Limited(order) => {
                 let args = OpArgs {
                     kind: if write { Kind::Write } else { Kind::Read },
                     traits: traits(file),

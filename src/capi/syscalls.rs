@@ -174,8 +174,13 @@ fn read_timeout(timeout: u64) -> Result<(Until, bool), Errno> {
 /// forked child it speaks for the parent's ring.
 #[inline]
 fn aio_ring_is_empty(ctx_id: u64) -> bool {
-    uaccess::get_user::<AioRing>(ctx_id)
-        .is_ok_and(|r| r.magic == AIO_RING_MAGIC && r.head == r.tail)
+    match uaccess::get_user::<AioRing>(ctx_id) {
+        Ok(ring) => ring.magic == AIO_RING_MAGIC && ring.head == ring.tail,
+        Err(_) => {
+            mm::distrust_ioctx(ctx_id);
+            false
+        }
+    }
 }
 
 /// io_getevents with the thread's signal mask replaced by `*sigmask` while it

@@ -75,6 +75,22 @@ pub unsafe fn rwv2(
         .map_err(|e| Errno(e.into_raw()))
 }
 
+/// A transfer of no bytes that reaches the file: preadv2 and pwritev2 stop before
+/// it. It does not wait.
+pub fn rw_nothing(write: bool, fd: c_int, no_signal: bool) -> Result<usize, Errno> {
+    if !write {
+        // SAFETY: nothing is stored.
+        return unsafe { sys!(read, fd, 0usize, 0usize) };
+    }
+    let flags = libc::MSG_DONTWAIT | if no_signal { libc::MSG_NOSIGNAL } else { 0 };
+    // SAFETY: nothing is read.
+    match unsafe { sys!(sendto, fd, 0usize, 0usize, flags, 0usize, 0usize) } {
+        // SAFETY: as above.
+        Err(Errno(libc::ENOTSOCK)) => unsafe { sys!(write, fd, 0usize, 0usize) },
+        answer => answer,
+    }
+}
+
 /// write(2) to a descriptor, from memory of ours.
 pub fn write(fd: c_int, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the slice is readable.

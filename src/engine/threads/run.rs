@@ -133,6 +133,9 @@ pub(super) fn never_blocks(op: &Op) -> bool {
 /// # Safety
 /// As `sys::rwv2`.
 unsafe fn call(fd: c_int, args: &mut OpArgs, flags: u32) -> Result<usize, Errno> {
+    if args.iov.total == 0 && args.done == 0 {
+        return sys::rw_nothing(args.kind == Kind::Write, fd, true);
+    }
     let count = args.iov.count as usize;
     // SAFETY: passed on.
     unsafe {

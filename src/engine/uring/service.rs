@@ -8,7 +8,7 @@ use crate::engine::blocking;
 use crate::engine::op::{Kind, Op, OpPtr, Timeout};
 use crate::errno::Errno;
 use crate::{sys, worker};
-use io_uring::{opcode, squeue, types};
+use io_uring::{cqueue, opcode, squeue, types};
 use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -19,7 +19,7 @@ const TAG_OP: u64 = 0;
 const TAG_CANCEL: u64 = 1;
 const TAG_FUTEX: u64 = 2;
 const TAG_INSTALL: u64 = 3;
-const TAG_TIMEOUT: u64 = 4;
+const TAG_NOTHING: u64 = 4;
 const TAG_RUN: u64 = 5;
 const TAG_SIGNAL: u64 = 6;
 const TAGS: u64 = 7;
@@ -155,8 +155,16 @@ impl Service {
             // Copied when it is submitted; the request keeps it till then.
             let limit = (&raw const args.timeout).cast::<types::Timespec>();
             self.in_flight += 1;
-            self.push(opcode::LinkTimeout::new(limit).build().user_data(TAG_TIMEOUT));
+            self.push(opcode::LinkTimeout::new(limit).build().user_data(TAG_NOTHING));
         }
+    }
+
+    fn watch(&mut self, op: OpPtr) {
+        // SAFETY: in this thread's hands until it is finished.
+        let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
+        let sqe = sqe::watch(args, types::Fixed(o.pin.load(Relaxed)));
+        self.in_flight += 1;
+        self.push(sqe.flags(squeue::Flags::FIXED_FILE).user_data(op.as_ptr() as u64 | TAG_OP));
     }
 
     fn push(&mut self, sqe: squeue::Entry) {
@@ -213,7 +221,7 @@ impl Service {
                         self.run_here(op, cqe.result());
                     }
                 }
-                TAG_TIMEOUT => self.in_flight -= 1,
+                TAG_NOTHING => self.in_flight -= 1,
                 TAG_SIGNAL => {
                     self.ring.signals.fetch_sub(1, Relaxed);
                     self.ring.unpin(self.ring.own_fd, (at >> 3) as u32);
@@ -228,19 +236,43 @@ impl Service {
                     self.cancel_found(unsafe { &*(at as *const CancelRequest) }, cqe.result());
                 }
                 _ => {
-                    self.in_flight -= 1;
-                    if let Some(op) = NonNull::new(at as *mut Op) {
-                        self.completed(op, cqe.result());
+                    let more = cqueue::more(cqe.flags());
+                    self.in_flight -= usize::from(!more);
+                    match NonNull::new(at as *mut Op) {
+                        Some(op) if more => self.changed(op, cqe.result()),
+                        Some(op) => self.completed(op, cqe.result()),
+                        None => {}
                     }
                 }
             }
         }
     }
 
-    fn completed(&mut self, op: OpPtr, res: i32) {
+    /// A poll that watches has something to tell, and goes on.
+    fn changed(&mut self, op: OpPtr, res: i32) {
+        // SAFETY: in this thread's hands until it is finished.
+        let args = unsafe { op.as_ref().args() };
+        if res > 0 && args.done == 0 && sqe::polled(args, res) != 0 {
+            // The result, for when it is over.
+            args.done = sqe::polled(args, res) as u64;
+            self.in_flight += 1;
+            let stop = opcode::AsyncCancel::new(op.as_ptr() as u64 | TAG_OP).build();
+            self.push(stop.user_data(TAG_NOTHING));
+        }
+    }
+
+    fn completed(&mut self, op: OpPtr, mut res: i32) {
         // SAFETY: in this thread's hands until it is finished.
         let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
         let cancel = o.next.swap(null_mut(), Relaxed).cast::<CancelRequest>();
+        if args.kind == Kind::Poll && res > 0 && args.done == 0 {
+            res = match sqe::polled(args, res) {
+                // Only what it was not asked for, which may last.
+                0 if cancel.is_null() => return self.watch(op),
+                0 => -libc::ECANCELED,
+                asked => asked,
+            };
+        }
         let transfer = matches!(args.kind, Kind::Read | Kind::Write);
         if res == -libc::ECANCELED && cancel.is_null() && args.is_device_io() {
             // The kernel had no worker for it (RLIMIT_NPROC, the pids cgroup).
