@@ -5,12 +5,10 @@ use crate::layout::*;
 use crate::libaio::Libaio;
 use crate::mem;
 use crate::program::*;
-use crate::rings::{self, Rings};
+use crate::rings::{self, Live, Rings};
 use crate::submit::{self, resolve};
 use crate::trace::{Answer, Event};
-use crate::world::signal_set;
-use std::ffi::c_long;
-use std::sync::Mutex;
+use crate::via::{ERRNO, Way};
 
 /// What a step came to.
 pub struct Outcome {
@@ -23,23 +21,22 @@ pub struct Outcome {
     pub keys: Vec<u32>,
 }
 
-/// errno before each call.
-const ERRNO: i32 = 12345;
-/// What fills the memory for events.
-const CANARY: u8 = 0xc7;
-/// The records that are looked at behind those that were handed out.
-const LOOKED_AT: u32 = 4;
-
 /// Stands for all iocbs of a Fill.
 const FILL_K: usize = 15;
 
 const EINPROGRESS: i64 = -libc::EINPROGRESS as i64;
 
-const MAGIC: u32 = 0xa10a_10a1;
-
 impl Outcome {
     pub fn of(ret: i64) -> Self {
         Self::with(Answer::Returned(ret))
+    }
+
+    pub fn left_out() -> Self {
+        Self::with(Answer::LeftOut)
+    }
+
+    pub fn would_die() -> Self {
+        Self::with(Answer::WouldDie)
     }
 
     fn with(answer: Answer) -> Self {
@@ -58,38 +55,10 @@ impl Outcome {
 pub struct Calls {
     pub lib: Libaio,
     pub kernel: bool,
+    pub way: Way,
 }
 
-/// What io_queue_run called back with.
-static CALLED: Mutex<Vec<(u64, Event)>> = Mutex::new(vec![]);
-
-extern "C" fn called(ctx: u64, obj: u64, res: c_long, res2: c_long, data: u64) {
-    let event = Event { data, obj, res, res2 };
-    CALLED.lock().expect("one thread").push((ctx, event));
-}
-
-/// Code at CALLBACKS: first a jump to `called`, then, 16 bytes each, callbacks
-/// that tell it which one they are (by the fifth argument).
-pub fn install_callbacks() {
-    let mut code = vec![0u8; CALLBACKS_LEN as usize];
-    if cfg!(target_arch = "x86_64") {
-        // mov rax, called; jmp rax
-        code[..2].copy_from_slice(&[0x48, 0xb8]);
-        code[2..10].copy_from_slice(&(called as *const () as u64).to_le_bytes());
-        code[10..12].copy_from_slice(&[0xff, 0xe0]);
-        for at in (16..code.len()).step_by(16) {
-            // movabs r8, address; jmp short or near to the start
-            code[at..at + 2].copy_from_slice(&[0x49, 0xb8]);
-            code[at + 2..at + 10].copy_from_slice(&(CALLBACKS + at as u64).to_le_bytes());
-            code[at + 10] = 0xe9;
-            let back = -((at + 15) as i32);
-            code[at + 11..at + 15].copy_from_slice(&back.to_le_bytes());
-        }
-    }
-    mem::map_code(&code);
-}
-
-fn context(rings: &Rings, ctx: &Ctx) -> u64 {
+pub fn context(rings: &Rings, ctx: &Ctx) -> u64 {
     match ctx {
         Ctx::Var(slot) => rings::value(*slot),
         Ctx::Stale(slot) => rings.stale[*slot as usize],
@@ -102,19 +71,15 @@ fn context(rings: &Rings, ctx: &Ctx) -> u64 {
 }
 
 /// The variable of the live context with this address.
-fn slot_of(rings: &Rings, ctx: u64) -> Option<u8> {
-    let of = |live: &Option<rings::Live>| live.as_ref().is_some_and(|l| l.address == ctx);
+pub fn slot_of(rings: &Rings, ctx: u64) -> Option<u8> {
+    let of = |live: &Option<Live>| live.as_ref().is_some_and(|l| l.address == ctx);
     rings.live.iter().position(of).map(|i| i as u8)
 }
 
 impl Calls {
     /// Runs a call with errno set to something that must stay.
-    fn call(&self, f: impl FnOnce(&Libaio) -> i32) -> Outcome {
-        // SAFETY: this thread's errno.
-        unsafe { *libc::__errno_location() = ERRNO };
-        let ret = f(&self.lib);
-        // SAFETY: as above.
-        let errno = unsafe { *libc::__errno_location() };
+    pub fn call(&self, f: impl Fn(&Libaio) -> i32 + Sync) -> Outcome {
+        let (ret, errno) = self.way.run(&|| f(&self.lib));
         Outcome { errno, ..Outcome::of(i64::from(ret)) }
     }
 
@@ -128,8 +93,44 @@ impl Calls {
         unsafe { (self.lib.io_destroy)(ctx) }
     }
 
-    pub fn step(&self, rings: &mut Rings, program: &Program, i: usize) -> Outcome {
-        match &program.steps[i] {
+    /// Step `i` of a program; `window`: the first window of data that is free.
+    pub fn step(
+        &mut self,
+        rings: &mut Rings,
+        program: &Program,
+        i: usize,
+        window: usize,
+    ) -> Outcome {
+        let mut step = &program.steps[i];
+        if let Step::Via(via, inner) = step {
+            step = inner;
+            self.way = match *via {
+                Via::Thread => Way::Thread,
+                Via::Child => Way::Child,
+                Via::Handler => Way::Handler,
+                Via::Protected(slot, protection) => {
+                    let prot = match protection {
+                        Protection::ReadOnly => libc::PROT_READ,
+                        Protection::None => libc::PROT_NONE,
+                    };
+                    rings.get(slot).map_or(Way::Plain, |live| Way::protected(live, prot))
+                }
+            };
+        }
+        let outcome = self.step_this_way(rings, program, i, step, window);
+        self.way = Way::Plain;
+        outcome
+    }
+
+    fn step_this_way(
+        &self,
+        rings: &mut Rings,
+        program: &Program,
+        i: usize,
+        step: &Step,
+        window: usize,
+    ) -> Outcome {
+        match step {
             Step::Setup { nr, ctxp } => {
                 let (at, slot) = match ctxp {
                     // Nobody would destroy it.
@@ -165,29 +166,24 @@ impl Calls {
                 }
                 outcome
             }
+            Step::Submit(s) => self.submit(rings, program, i, s, window),
             Step::Fill { slot, count } => {
                 self.fill(rings, *slot, *count, submit::data(program, i, FILL_K, 0))
             }
             Step::GetEvents(g) => self.get_events(rings, g),
-            Step::Drain { slot } => {
-                let Some(live) = rings.get(*slot) else { return Outcome::with(Answer::LeftOut) };
-                live.scan();
-                let all = i64::from(live.available()) + live.transfers() as i64;
-                let room = (EVENTS_LEN / EVENT) as i64 - i64::from(LOOKED_AT);
-                if all > room || live.header_changed() {
-                    return Outcome::with(Answer::LeftOut);
-                }
-                let ctx = Ctx::Var(*slot);
-                let (events, timeout) = (Dest::Good, Timeout::Null);
-                let g = GetEvents { ctx, min: all, nr: all, events, timeout, mask: None };
-                self.get_events_now(rings, &g, timeout)
-            }
-            Step::Cancel { ctx, iocb, result } => {
+            Step::Drain { slot } => self.drain(rings, *slot),
+            Step::Cancel { ctx, iocb, result, old } => {
                 let ctx = context(rings, ctx);
                 let iocb = submit::iocb_address(*iocb);
                 let result = resolve(*result, EVENTS, EDGE_EVENTS);
                 // SAFETY: the library checks what it uses.
-                let outcome = self.call(|lib| unsafe { (lib.io_cancel)(ctx, iocb, result) });
+                let outcome = self.call(|lib| unsafe {
+                    if *old {
+                        (lib.old_cancel)(ctx, iocb)
+                    } else {
+                        (lib.io_cancel)(ctx, iocb, result)
+                    }
+                });
                 if let Answer::Returned(EINPROGRESS) = outcome.answer
                     && let Some(slot) = slot_of(rings, ctx)
                 {
@@ -196,15 +192,16 @@ impl Calls {
                 outcome
             }
             Step::QueueRun { ctx } => self.queue_run(rings, ctx),
-            Step::QueueWait { ctx, timeout } => {
-                let ctx = context(rings, ctx);
-                let timeout = write_timeout(*timeout);
-                if self.kernel && self.dies(ctx, timeout) {
-                    return Outcome::with(Answer::WouldDie);
+            Step::QueueWait { ctx, timeout, old } => self.queue_wait(rings, ctx, *timeout, *old),
+            Step::MoveRing { slot } => match rings.get(*slot) {
+                Some(live) => {
+                    let (old, new) = live.move_ring(*slot);
+                    rings.stale[*slot as usize] = old;
+                    mem::write(rings::variable(*slot), new);
+                    Outcome::of(0)
                 }
-                // SAFETY: looked at by `dies`; ours checks everything.
-                self.call(|lib| unsafe { (lib.io_queue_wait)(ctx, timeout) })
-            }
+                None => Outcome::left_out(),
+            },
             Step::Header { slot, field, value } => set_header(rings, *slot, *field, *value),
             Step::Scribble { slot, index, byte } => {
                 if let Some(live) = rings.get(*slot) {
@@ -216,20 +213,7 @@ impl Calls {
         }
     }
 
-    /// libaio reads the ring's head, and then the timeout, without asking.
-    fn dies(&self, ctx: u64, timeout: u64) -> bool {
-        if ctx == 0 {
-            return false;
-        }
-        if !mem::readable(ctx, 32) {
-            return true;
-        }
-        // SAFETY: just found readable.
-        let magic = unsafe { std::ptr::read_unaligned((ctx + 16) as *const u32) };
-        magic == MAGIC && timeout != 0 && !mem::readable(timeout, 16)
-    }
-
-    pub fn submit(
+    fn submit(
         &self,
         rings: &mut Rings,
         program: &Program,
@@ -258,14 +242,13 @@ impl Calls {
         let ctx = context(rings, &s.ctx);
         let live = slot_of(rings, ctx).and_then(|slot| rings.get(slot));
         if live.and_then(|l| l.slots()).is_some_and(|sure| sure < list.len() as u64) {
-            return Outcome { left_out, ..Outcome::with(Answer::LeftOut) };
+            return Outcome { left_out, ..Outcome::left_out() };
         }
         // SAFETY: what the operations write to is ours to lose.
         let mut outcome = self.call(|lib| unsafe { (lib.io_submit)(ctx, nr, array) });
         outcome.left_out = left_out;
-        let good = |iocb: &Iocb| submit::iocb_is_good(iocb.at);
-        outcome.keys =
-            list.iter().filter(|(i, _)| good(i)).map(|(_, at)| mem::read(at + 8)).collect();
+        let good = list.iter().filter(|(iocb, _)| submit::iocb_is_good(iocb.at));
+        outcome.keys = good.map(|(_, at)| mem::read(at + 8)).collect();
         let Answer::Returned(accepted @ 1..) = outcome.answer else { return outcome };
         let Some(live) = slot_of(rings, ctx).and_then(|slot| rings.get(slot)) else {
             return outcome;
@@ -308,96 +291,6 @@ impl Calls {
         }
         all
     }
-
-    fn get_events(&self, rings: &mut Rings, g: &GetEvents) -> Outcome {
-        let ctx = context(rings, &g.ctx);
-        let live = slot_of(rings, ctx).and_then(|slot| rings.get(slot));
-        let enough = live.is_none_or(|l| i64::from(l.available()) >= g.min) || g.min > g.nr;
-        let timeout = match g.timeout {
-            Timeout::Null | Timeout::Bad(Addr::Null) | Timeout::Negative(..) if !enough => {
-                Timeout::Short(500_000)
-            }
-            t => t,
-        };
-        self.get_events_now(rings, g, timeout)
-    }
-
-    fn get_events_now(&self, rings: &mut Rings, g: &GetEvents, timeout: Timeout) -> Outcome {
-        let ctx = context(rings, &g.ctx);
-        let at = match g.events {
-            Dest::Good => EVENTS,
-            Dest::Edge(room) => EDGE_EVENTS + PAGE - EVENT * u64::from(room),
-            Dest::Bad(addr) => resolve(addr, EVENTS, EDGE_EVENTS),
-        };
-        let room = match g.events {
-            Dest::Good => EVENTS_LEN / EVENT,
-            Dest::Edge(room) => u64::from(room),
-            Dest::Bad(_) => 0,
-        };
-        mem::fill(EVENTS, EVENTS_LEN, CANARY);
-        mem::fill(EDGE_EVENTS, PAGE, CANARY);
-        let timeout = write_timeout(timeout);
-        let mask = write_mask(g.mask);
-        let dies = self.dies(ctx, timeout);
-        if dies && self.kernel {
-            return Outcome::with(Answer::WouldDie);
-        }
-        let slot = slot_of(rings, ctx);
-        let head = slot.and_then(|slot| rings.get(slot)).map_or(0, |l| l.header()[2] % l.nr());
-        // More than there is room for would be written over other memory.
-        let nr = if at == EVENTS { g.nr.min(room as i64) } else { g.nr };
-        let min = if g.nr == nr { g.min } else { g.min.min(nr) };
-        // SAFETY: `nr` events fit or end in a fault; ours checks everything.
-        let mut outcome = self.call(|lib| unsafe {
-            match g.mask {
-                // (A signal let through would come later to the kernel's side.)
-                Some(_) if !dies => (lib.io_pgetevents)(ctx, min, nr, at, timeout, mask),
-                _ => (lib.io_getevents)(ctx, min, nr, at, timeout),
-            }
-        });
-        let handed = match outcome.answer {
-            Answer::Returned(n @ 1..) => (n as u64).min(room),
-            _ => 0,
-        };
-        outcome.events = (0..handed).map(|i| mem::read(at + EVENT * i)).collect();
-        if let Some(live) = slot.and_then(|slot| rings.get(slot)) {
-            let stood = |(i, e): (usize, &Event)| live.event(head + i as u32) == *e;
-            outcome.as_in_ring = outcome.events.iter().enumerate().all(stood);
-            live.reaped(handed);
-        }
-        let behind = handed..room.min(handed + u64::from(LOOKED_AT));
-        let spoilt = |i: &u64| mem::bytes(at + EVENT * i, EVENT).iter().any(|b| *b != CANARY);
-        outcome.spoilt = behind.filter(spoilt).count() as u32;
-        outcome
-    }
-
-    fn queue_run(&self, rings: &mut Rings, ctx: &Ctx) -> Outcome {
-        let ctx = context(rings, ctx);
-        let live = slot_of(rings, ctx).and_then(|slot| rings.get(slot));
-        let callable = |data: u64| {
-            data > CALLBACKS && data < CALLBACKS + CALLBACKS_LEN && data.is_multiple_of(16)
-        };
-        // Every event must have a callback.
-        if let Some(live) = live {
-            let head = live.header()[2] % live.nr();
-            let all = (0..live.available()).all(|i| callable(live.event(head + i).data));
-            if !all || live.header_changed() || !cfg!(target_arch = "x86_64") {
-                return Outcome::with(Answer::LeftOut);
-            }
-        }
-        if self.kernel && self.dies(ctx, MISC) {
-            return Outcome::with(Answer::WouldDie);
-        }
-        // SAFETY: the callbacks are `called`.
-        let mut outcome = self.call(|lib| unsafe { (lib.io_queue_run)(ctx) });
-        let called = std::mem::take(&mut *CALLED.lock().expect("one thread"));
-        outcome.as_in_ring = called.iter().all(|(c, _)| *c == ctx);
-        outcome.events = called.into_iter().map(|(_, e)| e).collect();
-        if let Some(live) = slot_of(rings, ctx).and_then(|slot| rings.get(slot)) {
-            live.reaped(outcome.events.len() as u64);
-        }
-        outcome
-    }
 }
 
 fn made(rings: &mut Rings, outcome: &Outcome, slot: Option<u8>) {
@@ -407,14 +300,14 @@ fn made(rings: &mut Rings, outcome: &Outcome, slot: Option<u8>) {
 }
 
 fn set_header(rings: &mut Rings, slot: u8, field: Field, value: Value) -> Outcome {
-    let Some(live) = rings.get(slot) else { return Outcome::with(Answer::LeftOut) };
+    let Some(live) = rings.get(slot) else { return Outcome::left_out() };
     let (i, now) = (field as usize, live.header());
     let right = match field {
         Field::Id => live.id(),
         Field::Nr => live.nr(),
         Field::Head => now[3],
         Field::Tail => live.true_tail(),
-        Field::Magic => MAGIC,
+        Field::Magic => 0xa10a_10a1,
         Field::Compat => 1,
         Field::Incompat => 0,
         Field::Length => 32,
@@ -429,30 +322,4 @@ fn set_header(rings: &mut Rings, slot: u8, field: Field, value: Value) -> Outcom
         live.tail_was_set();
     }
     Outcome::of(0)
-}
-
-fn write_timeout(timeout: Timeout) -> u64 {
-    let (sec, nsec) = match timeout {
-        Timeout::Zero => (0, 0),
-        Timeout::Short(ns) => (0, i64::from(ns)),
-        Timeout::Negative(sec, nsec) => (sec, nsec),
-        Timeout::Null => return 0,
-        Timeout::Edge => return EDGE_MISC + PAGE - 8,
-        Timeout::Bad(Addr::ReadOnly(_)) => return READ_ONLY + READ_ONLY_TIMEOUT,
-        Timeout::Bad(addr) => return resolve(addr, MISC, EDGE_MISC),
-    };
-    mem::write(MISC, [sec, nsec]);
-    MISC
-}
-
-fn write_mask(mask: Option<Mask>) -> u64 {
-    let at = MISC + 256;
-    let set = match mask {
-        None => return 0,
-        Some(Mask::Blocked) => signal_set(&[libc::SIGUSR1]),
-        Some(Mask::Open) => signal_set(&[]),
-        Some(Mask::Bad(addr)) => return resolve(addr, MISC, EDGE_MISC),
-    };
-    mem::write(at, set);
-    at
 }

@@ -1,5 +1,6 @@
 //! The child process: runs programs on one library, step by step.
 
+use crate::callbacks;
 use crate::calls::{Calls, Outcome};
 use crate::fds::{self, FIRST_FD};
 use crate::layout::*;
@@ -8,8 +9,10 @@ use crate::mem::{self, Shadow};
 use crate::program::*;
 use crate::rings::{self, Rings};
 use crate::trace::{Report, Request, StepTrace};
+use crate::via::Way;
 use crate::world::World;
 use crate::{signals, submit, wire};
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,29 +29,24 @@ pub struct Options<'a> {
 
 /// Serves requests from standard input until it is closed.
 pub fn run(options: &Options) -> ExitCode {
-    let lib = match Libaio::load(options.library) {
-        Ok(lib) => lib,
-        Err(e) => {
-            wire::send(&mut std::io::stdout(), &Report::Broken(e.to_string()));
-            return ExitCode::FAILURE;
-        }
-    };
+    let (mut requests, mut reports) = wire::take_over();
+    let load = || Libaio::load(options.library).unwrap_or_else(|e| panic!("{e}"));
     mem::map();
     signals::install();
-    crate::calls::install_callbacks();
+    callbacks::install(load(), submit::nothing(callbacks::OF_CALLBACK));
     let mut executor = Executor {
         world: World::new(options.disk, options.memory),
-        calls: Calls { lib, kernel: options.kernel },
+        calls: Calls { lib: load(), kernel: options.kernel, way: Way::Plain },
         rings: Rings::default(),
         wrong: options.wrong,
         events_seen: 0,
     };
     executor.warm_up();
     pin_to(options.cpu);
-    wire::send(&mut std::io::stdout(), &Report::Ready);
-    while let Some(request) = wire::receive::<Request>(&mut std::io::stdin()) {
-        executor.program(&request);
-        wire::send(&mut std::io::stdout(), &Report::Done);
+    wire::send(&mut reports, &Report::Ready);
+    while let Some(request) = wire::receive::<Request>(&mut requests) {
+        executor.program(&request, &mut reports);
+        wire::send(&mut reports, &Report::Done);
         executor.clean_up();
     }
     ExitCode::SUCCESS
@@ -81,7 +79,7 @@ impl Executor {
         mem::write(rings::variable(0), 0u64);
     }
 
-    fn program(&mut self, request: &Request) {
+    fn program(&mut self, request: &Request, reports: &mut File) {
         let program = &request.program;
         mem::reset();
         signals::reset(false);
@@ -122,23 +120,19 @@ impl Executor {
                 }
             }
             self.spoil(&mut trace);
-            wire::send(&mut std::io::stdout(), &Report::Step(Box::new(trace)));
+            wire::send(reports, &Report::Step(Box::new(trace)));
         }
     }
 
     fn step(&mut self, program: &Program, i: usize, in_a_hurry: usize) -> Outcome {
-        let rings = &mut self.rings;
-        match &program.steps[i] {
-            Step::Submit(s) => {
-                for iocb in s.iocbs.iter().filter(|iocb| iocb.writes()) {
-                    if let Fd::Slot(slot) = iocb.fd
-                        && let Some(file) = fds::entry(slot).file()
-                    {
-                        self.world.touch(file);
-                    }
-                }
-                self.calls.submit(rings, program, i, s, in_a_hurry)
+        for iocb in program.steps[i].iocbs().iter().filter(|iocb| iocb.writes()) {
+            if let Fd::Slot(slot) = iocb.fd
+                && let Some(file) = fds::entry(slot).file()
+            {
+                self.world.touch(file);
             }
+        }
+        match &program.steps[i] {
             Step::Truncate { file, len } => {
                 Outcome::of(self.world.truncate(*file, u64::from(*len)))
             }
@@ -153,16 +147,24 @@ impl Executor {
                 // SAFETY: writes from `value`.
                 Outcome::of(unsafe { libc::write(number, (&raw const *value).cast(), 8) } as i64)
             }
-            // SAFETY: the number is for programs.
             Step::Close { fd } => {
-                // SAFETY: no memory is passed.
+                // SAFETY: the number is for programs.
                 Outcome::of(i64::from(unsafe { libc::close(FIRST_FD + i32::from(*fd)) }))
+            }
+            Step::Shutdown { fd, how } => {
+                let number = FIRST_FD + i32::from(*fd);
+                // SAFETY: no memory is passed.
+                Outcome::of(i64::from(unsafe { libc::shutdown(number, i32::from(*how)) }))
+            }
+            Step::Timer => {
+                self.world.let_timer_expire();
+                Outcome::of(0)
             }
             Step::Raise => {
                 signals::raise_usr1();
                 Outcome::of(0)
             }
-            _ => self.calls.step(rings, program, i),
+            _ => self.calls.step(&mut self.rings, program, i, in_a_hurry),
         }
     }
 

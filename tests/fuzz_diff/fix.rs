@@ -12,28 +12,37 @@ struct Window {
     files: Vec<(u8, bool, bool)>,
     /// Eventfds that are signalled at some time.
     signalled: Vec<u8>,
+    /// Streams that something is done to while they are polled.
+    streams: Vec<u8>,
     /// A transfer uses other windows' data.
     spread: bool,
 }
 
 pub fn fix(program: &mut Program) {
-    let append = |i: &Iocb| i.rw_flags & 0x10 != 0 || i.fd == Fd::Slot(fds::slot("direct_append"));
-    // F12
-    if program.steps.iter().any(|s| s.iocbs().iter().any(append)) || crate::known::no_limit(program)
-    {
-        program.fsize_limit = false;
-    }
     let cold = program.steps.iter().any(|s| matches!(s, Step::DropCache { .. }));
+    // A poll may be pending on these.
+    let polls = program.iocbs().filter(|iocb| iocb.opcode == POLL).map(|iocb| iocb.fd);
+    let mut polled: Vec<u8> =
+        polls.filter_map(|fd| if let Fd::Slot(slot) = fd { Some(slot) } else { None }).collect();
+    if polled.contains(&fds::slot("epoll")) {
+        polled.push(fds::slot("pipe_r"));
+    }
     let mut window = Window::default();
     for i in 0..program.steps.len() {
-        if let Step::Submit(s) = &mut program.steps[i] {
+        if let Some(s) = program.steps[i].submit_mut() {
             s.iocbs.truncate(WINDOWS as usize - window.iocbs.min(WINDOWS as usize));
             s.iocbs.retain_mut(|iocb| {
                 // Whether a page is cached is a matter of luck.
                 if cold {
                     iocb.rw_flags &= !RWF_NOWAIT;
                 }
-                window.admits(iocb) && !crate::known::known(iocb)
+                window.admits(iocb, &polled)
+            });
+            let at: Vec<_> = s.iocbs.iter().map(|iocb| iocb.at).collect();
+            let mut k = 0..at.len();
+            s.iocbs.retain(|iocb| {
+                let before = &at[..k.next().unwrap_or(0)];
+                !before.iter().any(|&other| overlap(iocb.at, other))
             });
             // A read that fills other windows has them for itself.
             if s.iocbs.iter().any(spreads) {
@@ -62,6 +71,25 @@ fn spreads(iocb: &Iocb) -> bool {
     }
 }
 
+/// One would be written over a part of the other.
+fn overlap(a: IocbAt, b: IocbAt) -> bool {
+    let (a, b) = (crate::submit::iocb_address(a), crate::submit::iocb_address(b));
+    a != b && a.abs_diff(b) < IOCB
+}
+
+/// All of it lies in the iocb's own window.
+fn good_memory(iocb: &Iocb) -> bool {
+    let good = |addr: &Addr| matches!(addr, Addr::Data(_));
+    !spreads(iocb)
+        && match &iocb.buf {
+            Buf::At(addr) => good(addr),
+            Buf::Vector(segs) => {
+                iocb.nbytes <= segs.len() as u64 && segs.iter().all(|s| good(&s.base))
+            }
+            _ => false,
+        }
+}
+
 /// Memory that is no window's own.
 fn shares_memory(iocb: &Iocb) -> bool {
     let edge = |addr: &Addr| matches!(addr, Addr::Edge(_));
@@ -75,7 +103,7 @@ fn shares_memory(iocb: &Iocb) -> bool {
 
 impl Window {
     /// False: together with what is in flight the result is not defined.
-    fn admits(&mut self, iocb: &mut Iocb) -> bool {
+    fn admits(&mut self, iocb: &mut Iocb, polled: &[u8]) -> bool {
         if self.spread {
             return false;
         }
@@ -88,8 +116,27 @@ impl Window {
         if iocb.opcode == POLL && two_queues(entry) {
             return false;
         }
+        // What epoll wakes its pollers with is POLLIN alone: who asks only for its
+        // kin sleeps on, though the file is ready.
+        if let Buf::Events(bits) = &mut iocb.buf
+            && matches!(entry.kind, fds::Kind::Epoll)
+            && *bits & libc::POLLRDNORM as u64 != 0
+        {
+            *bits |= libc::POLLIN as u64;
+        }
         if entry.eventfd() && iocb.reads() && self.signalled.contains(&slot) {
             return false;
+        }
+        // What wakes a poll must last until the poll is looked at.
+        if entry.stream()
+            && (iocb.reads() || iocb.writes())
+            && polled.iter().any(|&p| entry.same_stream(fds::entry(p)))
+        {
+            if !good_memory(iocb) || self.streams.iter().any(|&s| entry.same_stream(fds::entry(s)))
+            {
+                return false;
+            }
+            self.streams.push(slot);
         }
         if shares_memory(iocb) || spreads(iocb) && iocb.reads() {
             if self.iocbs > 0 || !self.files.is_empty() {
@@ -108,8 +155,8 @@ impl Window {
             self.files.push((file, direct, writes));
         }
         if iocb.flags & RESFD != 0
-            && crate::submit::may_end_later(iocb)
             && let Fd::Slot(resfd) = iocb.resfd
+            && (crate::submit::may_end_later(iocb) || polled.contains(&resfd))
         {
             self.signalled.push(resfd);
         }

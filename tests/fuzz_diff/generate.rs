@@ -26,10 +26,15 @@ fn step() -> impl Strategy<Value = Step> {
         3 => setup(),
         3 => (ctx(), any::<bool>()).prop_map(|(ctx, release)| Step::Destroy { ctx, release }),
         5 => slot().prop_map(|slot| Step::Drain { slot }),
-        5 => (ctx(), iocb_at(), addr()).prop_map(|(ctx, iocb, result)| Step::Cancel { ctx, iocb, result }),
+        5 => cancel(),
+        5 => (via(), call()).prop_map(|(via, step)| Step::Via(via, Box::new(step))),
+        1 => slot().prop_map(|slot| Step::MoveRing { slot }),
+        1 => (select(sockets()), 0..3u8).prop_map(|(fd, how)| Step::Shutdown { fd, how }),
+        1 => Just(Step::Timer),
         2 => (slot(), fill_count()).prop_map(|(slot, count)| Step::Fill { slot, count }),
         3 => ctx().prop_map(|ctx| Step::QueueRun { ctx }),
-        1 => (ctx(), timeout()).prop_map(|(ctx, timeout)| Step::QueueWait { ctx, timeout }),
+        1 => (ctx(), timeout(), any::<bool>())
+            .prop_map(|(ctx, timeout, old)| Step::QueueWait { ctx, timeout, old }),
         5 => header(),
         1 => (slot(), 0..200u16, any::<u8>()).prop_map(|(slot, index, byte)| Step::Scribble { slot, index, byte }),
         10 => (select(streams()), lens()).prop_map(|(fd, len)| Step::Write { fd, len }),
@@ -39,6 +44,31 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..FILES.len() as u8, 0..140_000u32).prop_map(|(file, len)| Step::Truncate { file, len }),
         2 => (0..FILES.len() as u8).prop_map(|file| Step::DropCache { file }),
         2 => Just(Step::Raise),
+    ]
+}
+
+fn cancel() -> impl Strategy<Value = Step> {
+    (ctx(), iocb_at(), addr(), prop::bool::weighted(0.2))
+        .prop_map(|(ctx, iocb, result, old)| Step::Cancel { ctx, iocb, result, old })
+}
+
+fn via() -> impl Strategy<Value = Via> {
+    prop_oneof![
+        Just(Via::Thread),
+        Just(Via::Child),
+        Just(Via::Handler),
+        slot().prop_map(|slot| Via::Protected(slot, Protection::ReadOnly)),
+        slot().prop_map(|slot| Via::Protected(slot, Protection::None)),
+    ]
+}
+
+/// A call that can be made in any way.
+fn call() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => submit().prop_map(Step::Submit),
+        3 => get_events().prop_map(Step::GetEvents),
+        2 => cancel(),
+        1 => (ctx(), any::<bool>()).prop_map(|(ctx, release)| Step::Destroy { ctx, release }),
     ]
 }
 
@@ -137,6 +167,10 @@ fn of_kind(f: impl Fn(&Kind) -> bool) -> Vec<u8> {
 
 fn streams() -> Vec<u8> {
     of_kind(|k| matches!(k, Kind::Pipe(..) | Kind::Socket(..) | Kind::Fifo))
+}
+
+fn sockets() -> Vec<u8> {
+    of_kind(|k| matches!(k, Kind::Socket(..)))
 }
 
 fn eventfds() -> Vec<u8> {
@@ -277,9 +311,8 @@ fn timeout() -> impl Strategy<Value = Timeout> {
         8 => Just(Timeout::Zero),
         4 => (1..1_000_000u32).prop_map(Timeout::Short),
         6 => Just(Timeout::Null),
-        1 => select(vec![(-1, 0), (0, -1), (-5, 1_000_000_000), (i64::MIN, 1), (i64::MAX, 0)])
+        1 => select(vec![(-1, 0), (0, -1), (-5, 1_000_000_000), (i64::MIN, 1), (i64::MIN, 0), (i64::MAX, 0)])
             .prop_map(|(s, n)| Timeout::Negative(s, n)),
-        // F5: 1 => Just(Timeout::Negative(i64::MIN, 0)),
         1 => Just(Timeout::Edge),
         1 => bad_addr().prop_map(Timeout::Bad),
     ]
@@ -300,9 +333,18 @@ fn get_events() -> impl Strategy<Value = GetEvents> {
         2 => Just(Some(Mask::Open)),
         1 => bad_addr().prop_map(|a| Some(Mask::Bad(a))),
     ];
-    (ctx(), min, nr, dest, timeout(), mask).prop_map(|(ctx, min, nr, events, timeout, mask)| {
-        GetEvents { ctx, min, nr, events, timeout, mask }
-    })
+    let old = prop::bool::weighted(0.1);
+    (ctx(), min, nr, dest, timeout(), mask, old).prop_map(
+        |(ctx, min, nr, events, timeout, mask, old)| GetEvents {
+            ctx,
+            min,
+            nr,
+            events,
+            timeout,
+            mask,
+            old,
+        },
+    )
 }
 
 fn header() -> impl Strategy<Value = Step> {

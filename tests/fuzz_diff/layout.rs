@@ -42,6 +42,8 @@ pub const CALLBACKS_LEN: u64 = 8 * PAGE;
 pub const READ_ONLY: u64 = ARENA + 0x20_0000;
 /// In it: a short timeout.
 pub const READ_ONLY_TIMEOUT: u64 = 1024;
+/// And an iocb that does nothing.
+pub const READ_ONLY_NOTHING: u64 = 3072;
 pub const PROT_NONE: u64 = ARENA + 0x21_0000;
 /// Pages with nothing behind them, by use.
 pub const EDGE_DATA: u64 = ARENA + 0x22_0000;
@@ -50,6 +52,9 @@ pub const EDGE_ARRAY: u64 = ARENA + 0x24_0000;
 pub const EDGE_VECTOR: u64 = ARENA + 0x25_0000;
 pub const EDGE_EVENTS: u64 = ARENA + 0x26_0000;
 pub const EDGE_MISC: u64 = ARENA + 0x27_0000;
+/// Where rings are moved to: two places for each context variable.
+pub const RINGS: u64 = ARENA + 0x1000_0000;
+pub const RING_PLACE: u64 = 0x100_0000;
 /// Nothing is ever mapped here.
 pub const UNMAPPED: u64 = ARENA + 0x100_0000;
 

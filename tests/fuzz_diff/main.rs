@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod callbacks;
 mod calls;
 mod child;
 mod differences;
@@ -13,17 +14,18 @@ mod executor;
 mod fds;
 mod fix;
 mod generate;
-mod known;
 mod layout;
 mod libaio;
 mod listing;
 mod mem;
 mod program;
+mod reap;
 mod rings;
 mod runner;
 mod signals;
 mod submit;
 mod trace;
+mod via;
 mod wire;
 mod world;
 

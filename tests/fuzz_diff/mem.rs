@@ -117,7 +117,7 @@ pub fn reset() {
         let base = DATA + (i * 16) % WINDOW;
         write(MANY + 16 * i, [base, 16]);
     }
-    write_read_only(0, &[0x5a; PAGE as usize]);
+    write_read_only(0, &[0x5a; READ_ONLY_NOTHING as usize]);
     let timeout = [0u64, 300_000].map(u64::to_ne_bytes);
     write_read_only(READ_ONLY_TIMEOUT, timeout.as_flattened());
 }

@@ -39,10 +39,12 @@ pub enum Step {
     Drain {
         slot: Slot,
     },
+    /// `old`: by its first symbol version, here and below.
     Cancel {
         ctx: Ctx,
         iocb: IocbAt,
         result: Addr,
+        old: bool,
     },
     QueueRun {
         ctx: Ctx,
@@ -50,6 +52,13 @@ pub enum Step {
     QueueWait {
         ctx: Ctx,
         timeout: Timeout,
+        old: bool,
+    },
+    /// A call made in another way than plainly.
+    Via(Via, Box<Step>),
+    /// mremap of the whole ring.
+    MoveRing {
+        slot: Slot,
     },
     /// The program writes to the ring's header.
     Header {
@@ -87,8 +96,32 @@ pub enum Step {
     DropCache {
         file: u8,
     },
+    /// shutdown(2).
+    Shutdown {
+        fd: u8,
+        how: u8,
+    },
+    /// The timerfd is set, and expires.
+    Timer,
     /// SIGUSR1, which is blocked, is raised.
     Raise,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Via {
+    Thread,
+    /// In a forked child, which has no contexts.
+    Child,
+    /// In a signal handler.
+    Handler,
+    /// While the ring of this variable has this protection.
+    Protected(Slot, Protection),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protection {
+    ReadOnly,
+    None,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,6 +304,8 @@ pub struct GetEvents {
     pub timeout: Timeout,
     /// io_pgetevents with this mask.
     pub mask: Option<Mask>,
+    /// By its first symbol version, which has no minimum (1).
+    pub old: bool,
 }
 
 /// Where events are written to.
@@ -326,8 +361,24 @@ pub enum Value {
 }
 
 impl Step {
-    pub fn iocbs(&self) -> &[Iocb] {
+    /// What is called, however.
+    pub fn inner(&self) -> &Self {
         match self {
+            Self::Via(_, step) => step.inner(),
+            step => step,
+        }
+    }
+
+    pub fn submit_mut(&mut self) -> Option<&mut Submit> {
+        match self {
+            Self::Via(_, step) => step.submit_mut(),
+            Self::Submit(submit) => Some(submit),
+            _ => None,
+        }
+    }
+
+    pub fn iocbs(&self) -> &[Iocb] {
+        match self.inner() {
             Self::Submit(s) => &s.iocbs,
             _ => &[],
         }
@@ -339,6 +390,10 @@ impl Step {
 }
 
 impl Program {
+    pub fn iocbs(&self) -> impl Iterator<Item = &Iocb> {
+        self.steps.iter().flat_map(Step::iocbs)
+    }
+
     /// Step `i` goes over into the next without waiting for its operations; those
     /// of `before` iocbs may be in flight already.
     pub fn hurries(&self, i: usize, before: usize) -> bool {
@@ -347,7 +402,7 @@ impl Program {
         matches!(&self.steps[i], Step::Submit(s) if s.hurry)
             && match self.steps.get(i + 1) {
                 Some(Step::Submit(next)) => here + next.iocbs.len() <= windows,
-                Some(Step::Drain { .. } | Step::Destroy { .. }) => true,
+                Some(Step::Drain { .. } | Step::Destroy { .. } | Step::Close { .. }) => true,
                 _ => false,
             }
     }

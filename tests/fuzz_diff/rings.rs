@@ -65,6 +65,24 @@ impl Live {
         self.nr
     }
 
+    /// Of the ring's mapping.
+    pub fn len(&self) -> usize {
+        (u64::from(self.nr + 1) * EVENT) as usize
+    }
+
+    /// Moves the mapping, there or back: the old and the new address.
+    pub fn move_ring(&mut self, slot: u8) -> (u64, u64) {
+        let (old, place) = (self.address, RINGS + RING_PLACE * 2 * u64::from(slot));
+        let new = if old == place { place + RING_PLACE } else { place };
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        let (at, len) = (old as *mut libc::c_void, self.len());
+        // SAFETY: a ring's mapping goes to where only rings are put.
+        let r = unsafe { libc::mremap(at, len, len, flags, new as *mut libc::c_void) };
+        assert_eq!(r as u64, new, "mremap: {}", std::io::Error::last_os_error());
+        self.address = new;
+        (old, new)
+    }
+
     pub fn id(&self) -> u32 {
         self.id
     }

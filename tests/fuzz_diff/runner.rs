@@ -207,7 +207,7 @@ pub fn run() -> ExitCode {
                             );
                         } else {
                             let (small, step, what) =
-                                shrink(&mut pair, &mut *tree, Duration::from_secs(60));
+                                shrink(&mut pair, &mut *tree, Duration::from_secs(120));
                             println!(
                                 "shrunk: differs at step {step}: {what}\n{}",
                                 listing::listing(&small)

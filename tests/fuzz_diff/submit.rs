@@ -172,3 +172,13 @@ pub fn may_end_later(iocb: &Iocb) -> bool {
     let file = matches!(iocb.fd, Fd::Slot(slot) if fds::entry(slot).file().is_some());
     file || matches!(iocb.opcode, POLL | FSYNC | FDSYNC)
 }
+
+/// Makes an iocb that does nothing, where no program has one; its address.
+pub fn nothing(data: u64) -> u64 {
+    let null = Fd::Slot(fds::slot("null"));
+    let iocb = Iocb::read(IocbAt::Pool(IOCB_COUNT as u8 - 1), null);
+    let from = write_iocb(&iocb, data, 0, 0);
+    let bytes: [u8; IOCB as usize] = mem::read(from);
+    mem::write_read_only(READ_ONLY_NOTHING, &bytes);
+    READ_ONLY + READ_ONLY_NOTHING
+}

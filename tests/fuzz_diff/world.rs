@@ -161,6 +161,20 @@ impl World {
         i64::from(unsafe { libc::ftruncate(self.files[file as usize], len as i64) })
     }
 
+    /// Sets the timerfd, and waits for it.
+    pub fn let_timer_expire(&self) {
+        let fd = FIRST_FD + i32::from(fds::slot("timerfd"));
+        let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let soon = libc::timespec { tv_sec: 0, tv_nsec: 100_000 };
+        let once = libc::itimerspec { it_interval: never, it_value: soon };
+        let mut p = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: all structures live through the calls.
+        unsafe {
+            libc::timerfd_settime(fd, 0, &raw const once, std::ptr::null_mut());
+            libc::poll(&raw mut p, 1, 1000);
+        }
+    }
+
     /// Writes a file out and drops it from the page cache.
     pub fn drop_cache(&self, file: u8) {
         let fd = self.files[file as usize];
