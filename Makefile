@@ -17,7 +17,7 @@ DATADIR    ?= $(PREFIX)/share
 replace = @mkdir -p $(dir $(2)); cmp -s $(1) $(2) || { cp $(1) $(2).new && mv -f $(2).new $(2); }
 
 .PHONY: all
-all: lib dropin ## build build/lib/libaio-rs.so and build/dropin/libaio.so.1
+all: lib dropin command ## build the libraries and the aio-rs command below build/
 
 # cargo knows what is out of date.
 .PHONY: lib
@@ -31,6 +31,11 @@ dropin: ## build build/dropin/libaio.so.1, for LD_LIBRARY_PATH
 	AIO_RS_SONAME=libaio.so.1 $(CARGO) build --release --lib --target-dir $(TARGET)/dropin
 	$(call replace,$(TARGET)/dropin/release/libaio_rs.so,$(BUILD)/dropin/libaio.so.1)
 	@ln -sfn libaio.so.1 $(BUILD)/dropin/libaio.so.1t64
+
+.PHONY: command
+command: ## build build/bin/aio-rs
+	$(CARGO) build --profile cli --features cli --bin aio-rs
+	$(call replace,$(TARGET)/cli/aio-rs,$(BUILD)/bin/aio-rs)
 
 .PHONY: demo
 demo: ## install what is missing, build, run the example and fio on both engines
@@ -82,7 +87,7 @@ fmt: ## format the sources
 .PHONY: lint
 lint: ## check the format; clippy with warnings as errors
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --features cli -- -D warnings
 
 .PHONY: header
 header: ## write include/libaio.h anew from src/capi

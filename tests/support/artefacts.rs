@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// A directory laid out as `make all` does it: `lib/libaio-rs.so.1`, and the
-/// drop-in as `dropin/libaio.so.1`.
+/// A directory laid out as `make all` does it: `lib/libaio-rs.so.1`, the
+/// drop-in as `dropin/libaio.so.1`, and `bin/aio-rs`.
 pub struct Artefacts {
     dir: PathBuf,
 }
@@ -44,6 +44,11 @@ impl Artefacts {
     /// For `LD_PRELOAD`.
     pub fn library(&self) -> PathBuf {
         self.lib_dir().join("libaio-rs.so.1")
+    }
+
+    /// The aio-rs command.
+    pub fn command(&self) -> PathBuf {
+        self.dir.join("bin/aio-rs")
     }
 
     /// For `LD_LIBRARY_PATH` of programs linked with the system's libaio.

@@ -1,0 +1,27 @@
+//! The aio-rs command: runs programs on the library, and tells what it does.
+
+mod args;
+mod doctor;
+mod library;
+mod probe;
+mod run;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Probe { library } => probe::run(&library),
+    }
+}
+
+/// "aio-rs: what is wrong", and the exit status for it.
+fn fail(status: u8, what: impl std::fmt::Display) -> ExitCode {
+    use anstyle::{AnsiColor, Style};
+    let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
+    anstream::eprintln!("aio-rs: {red}error:{red:#} {what}");
+    ExitCode::from(status)
+}

@@ -1,0 +1,272 @@
+//! The aio-rs command, as it is built.
+
+mod support;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use support::artefacts::Artefacts;
+use support::run::{End, Outcome};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// With an environment that says nothing about us.
+fn aio_rs(args: &[&str]) -> Command {
+    let mut command = Command::new(Artefacts::get().command());
+    command.args(args).env("NO_COLOR", "1").env_remove("LD_PRELOAD");
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"AIO_RS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn run(command: &mut Command) -> Outcome {
+    support::run::run(command, LIMIT)
+}
+
+fn doctor(args: &[&str]) -> (i32, Value) {
+    doctor_by(aio_rs(&["doctor", "--json"]).args(args))
+}
+
+fn doctor_by(command: &mut Command) -> (i32, Value) {
+    let out = run(command);
+    let End::Exit(status) = out.end else { panic!("{out:?}") };
+    let report = serde_json::from_str(&out.stdout);
+    (status, report.unwrap_or_else(|e| panic!("{e}: {out:?}")))
+}
+
+fn finding<'a>(report: &'a Value, id: &str) -> Option<&'a Value> {
+    report["findings"].as_array().expect("findings").iter().find(|f| f["id"] == id)
+}
+
+#[track_caller]
+fn level(report: &Value, id: &str) -> String {
+    let finding = finding(report, id).unwrap_or_else(|| panic!("no {id} in {report:#}"));
+    assert!(finding["what"] != "" && finding["advice"] != "", "{finding}");
+    finding["level"].as_str().expect("a level").to_owned()
+}
+
+/// A C program, linked to the system's libaio as `args` say.
+fn compile(dir: &Path, name: &str, source: &str, args: &[&str]) -> PathBuf {
+    let (c, program) = (dir.join(format!("{name}.c")), dir.join(name));
+    fs::write(&c, source).expect("a source");
+    let out = run(Command::new(support::compiler()).arg(&c).arg("-o").arg(&program).args(args));
+    assert!(out.success(), "{}", out.stderr);
+    program
+}
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// Makes a context, says so, and waits to be killed.
+const WAITS: &str = "#include <libaio.h>\n#include <stdio.h>\n#include <unistd.h>\n\
+    int main(void) { io_context_t c = 0; int r = io_setup(8, &c);\n\
+    printf(\"%d\\n\", r); fflush(stdout); pause(); return 0; }\n";
+
+#[test]
+fn run_puts_the_library_in_front() {
+    let library = Artefacts::get().library().canonicalize().expect("the library");
+    let out = run(aio_rs(&["run", "printenv", "LD_PRELOAD"]).env("LD_PRELOAD", "libc.so.6"));
+    assert_eq!(out.stdout.trim_end(), format!("{}:libc.so.6", library.display()));
+    let out = run(aio_rs(&["run", "sh", "-c", "aio-rs run printenv LD_PRELOAD"])
+        .env("PATH", path_with(Artefacts::get().command().parent().expect("a directory"))));
+    assert_eq!(out.stdout.trim_end(), library.display().to_string());
+}
+
+fn path_with(dir: &Path) -> std::ffi::OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::iter::once(dir.to_owned()).chain(std::env::split_paths(&path));
+    std::env::join_paths(dirs).expect("a PATH")
+}
+
+#[test]
+fn run_sets_what_is_asked_for_and_nothing_else() {
+    let settings = |command: &mut Command| {
+        let out = run(command);
+        assert!(out.success(), "{out:?}");
+        let mut lines: Vec<_> = out.stdout.lines().filter(|l| l.starts_with("AIO_RS_")).collect();
+        lines.sort_unstable();
+        lines.join(" ")
+    };
+    assert_eq!(settings(&mut aio_rs(&["run", "env"])), "");
+    assert_eq!(
+        settings(aio_rs(&["run", "--", "env"]).env("AIO_RS_ENGINE", "threads")),
+        "AIO_RS_ENGINE=threads"
+    );
+    let options =
+        ["run", "--engine", "uring", "--max-nr", "7", "--log", "info", "--log-file", "/tmp/l"];
+    assert_eq!(
+        settings(aio_rs(&options).arg("env").env("AIO_RS_ENGINE", "threads")),
+        "AIO_RS_ENGINE=uring AIO_RS_LOG=info AIO_RS_LOG_FILE=/tmp/l AIO_RS_MAX_NR=7"
+    );
+}
+
+#[test]
+fn run_ends_as_the_program_does() {
+    let end = |args: &[&str]| run(&mut aio_rs(args)).end;
+    assert_eq!(end(&["run", "true"]), End::Exit(0));
+    assert_eq!(end(&["run", "sh", "-c", "exit 7"]), End::Exit(7));
+    assert_eq!(end(&["run", "sh", "-c", "kill -TERM $$"]), End::Signal(15));
+    assert_eq!(end(&["run", "there-is-no-such-program"]), End::Exit(127));
+    assert_eq!(end(&["run", "/etc/passwd"]), End::Exit(126));
+    assert_eq!(end(&["run", "--library", "/nowhere.so", "true"]), End::Exit(125));
+    assert_eq!(end(&["run"]), End::Exit(2));
+}
+
+#[test]
+fn run_says_what_cannot_be_preloaded() {
+    let dir = dir();
+    let program = compile(dir.path(), "fixed", "int main(void) { return 3; }", &["-static"]);
+    let out = run(aio_rs(&["run"]).arg(&program));
+    assert_eq!(out.end, End::Exit(3));
+    assert!(out.stderr.contains("is linked statically"), "{}", out.stderr);
+}
+
+#[test]
+fn run_reaches_the_program_and_doctor_sees_it() {
+    let dir = dir();
+    let program = compile(dir.path(), "waits", WAITS, &["-laio"]);
+    for engine in support::ours::ENGINES {
+        let mut child = aio_rs(&["run", "--engine", engine])
+            .arg(&program)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("aio-rs run");
+        let mut first = [0; 2];
+        child.stdout.as_mut().expect("piped").read_exact(&mut first).expect("its line");
+        let (status, report) = doctor(&[&child.id().to_string()]);
+        kill_process(Pid::from_child(&child), Signal::KILL).expect("kill");
+        child.wait().expect("wait");
+        assert_eq!(first, *b"0\n");
+        assert_eq!(status, 0, "{report:#}");
+        assert_eq!(report["facts"]["on_aio_rs"], true, "{report:#}");
+        assert_eq!(report["facts"]["engine"], engine, "{report:#}");
+    }
+}
+
+#[test]
+fn doctor_knows_the_machine() {
+    let (status, report) = doctor(&[]);
+    assert_eq!(status, 0, "{report:#}");
+    assert!(["uring", "threads"].contains(&report["facts"]["engine"].as_str().expect("an engine")));
+    assert!(report["facts"]["aio_max_nr"].as_u64().is_some(), "{report:#}");
+    let (status, report) = doctor_by(aio_rs(&["doctor", "--json"]).env("AIO_RS_ENGINE", "threads"));
+    assert_eq!((status, &report["facts"]["engine"]), (0, &"threads".into()), "{report:#}");
+    let (status, report) = doctor(&["--library", "/nowhere.so"]);
+    assert_eq!((status, level(&report, "library")), (1, "problem".into()));
+}
+
+#[test]
+fn doctor_says_who_refuses_io_uring() {
+    let mut command = aio_rs(&["doctor", "--json"]);
+    // SAFETY: two system calls that are safe in a forked child.
+    unsafe { command.pre_exec(refuse_io_uring) };
+    let (status, report) = doctor_by(&mut command);
+    assert_eq!(status, 0, "{report:#}");
+    assert_eq!(level(&report, "io_uring"), "note");
+    assert!(report["facts"]["io_uring"].as_str().expect("why").contains("seccomp"), "{report:#}");
+    assert_eq!(report["facts"]["engine"], "threads");
+}
+
+fn refuse_io_uring() -> std::io::Result<()> {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let line = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+    let mut filter = [
+        line(LOAD, 0, 0, 0),
+        line(JUMP, libc::SYS_io_uring_setup as u32, 0, 1),
+        line(RETURN, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0, 0),
+        line(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the program lives through the calls.
+    let done = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+    };
+    if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+#[test]
+fn doctor_knows_how_a_program_calls_aio() {
+    let dir = dir();
+    let ask = |program: &Path| doctor(&[program.to_str().expect("a name")]);
+
+    let (status, report) = ask(&compile(dir.path(), "linked", WAITS, &["-laio"]));
+    assert_eq!((status, level(&report, "libaio")), (0, "good".into()));
+    let what = finding(&report, "libaio").expect("found")["what"].to_string();
+    assert!(what.contains("io_setup@LIBAIO_0.4"), "{what}");
+
+    let loads = "#include <dlfcn.h>\nint main(void) { return !dlopen(\"libaio.so.1\", 2); }";
+    let (status, report) = ask(&compile(dir.path(), "loads", loads, &["-ldl"]));
+    assert_eq!((status, level(&report, "dlopen")), (0, "good".into()));
+    assert!(finding(&report, "libaio").is_none());
+
+    let (status, report) = ask(&compile(dir.path(), "none", "int main(void) { return 0; }", &[]));
+    assert_eq!((status, level(&report, "no-aio")), (0, "note".into()));
+
+    let (status, report) = ask(&compile(dir.path(), "fixed", WAITS, &["-static", "-laio"]));
+    assert_eq!((status, level(&report, "static")), (1, "problem".into()));
+    assert_eq!(report["facts"]["preload"], false);
+
+    let script = dir.path().join("script");
+    fs::write(&script, "#!/bin/sh\n").expect("a script");
+    run(Command::new("chmod").arg("+x").arg(&script));
+    assert_eq!(level(&ask(&script).1, "script"), "note");
+
+    assert_eq!(run(&mut aio_rs(&["doctor", "there-is-no-such-program"])).end, End::Exit(2));
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn doctor_finds_raw_system_calls() {
+    let dir = dir();
+    let by_function = "#include <unistd.h>\n#include <sys/syscall.h>\n\
+        int main(void) { unsigned long c = 0; return syscall(SYS_io_setup, 8, &c) != 0; }";
+    let by_instruction = "int main(void) { long r = 206; unsigned long c = 0;\n\
+        __asm__ volatile(\"mov $206, %%eax; syscall\"\n\
+        : \"=a\"(r) : \"D\"(8L), \"S\"(&c) : \"rcx\", \"r11\", \"memory\"); return r != 0; }";
+    for (name, source, expected) in
+        [("function", by_function, "note"), ("instruction", by_instruction, "warning")]
+    {
+        for flags in [&["-O2"][..], &["-O2", "-fno-plt"], &["-O0"]] {
+            let program = compile(dir.path(), name, source, flags);
+            let (status, report) = doctor(&[program.to_str().expect("a name")]);
+            assert_eq!((status, level(&report, "raw")), (0, expected.into()), "{name} {flags:?}");
+        }
+    }
+}
+
+#[test]
+fn doctor_sees_raised_privileges() {
+    let dir = dir();
+    let program = compile(dir.path(), "raised", WAITS, &["-laio"]);
+    let to_other: [&OsStr; 2] = ["65534".as_ref(), program.as_ref()];
+    if !run(Command::new("chown").args(to_other)).success() {
+        // Only root can give a file away; as this user it is not raised.
+        return;
+    }
+    run(Command::new("chmod").arg("u+s").arg(&program));
+    let (status, report) = doctor(&[program.to_str().expect("a name")]);
+    assert_eq!((status, level(&report, "privileges")), (1, "problem".into()));
+}
+
+#[test]
+fn doctor_tells_a_process_that_is_not_on_us() {
+    let mut child = Command::new("sleep").arg("30").spawn().expect("sleep");
+    let (status, report) = doctor(&[&child.id().to_string()]);
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+    assert_eq!((status, level(&report, "process")), (1, "problem".into()));
+    assert_eq!(run(&mut aio_rs(&["doctor", "4194999"])).end, End::Exit(2));
+}
