@@ -52,6 +52,8 @@ everything() {
 	file 755 "$BUILD/dropin/libaio.so.1" "$private/libaio.so.1"
 	link libaio.so.1 "$private/libaio.so.1t64"
 
+	file 755 "$BUILD/bin/aio-rs" "$BINDIR/aio-rs"
+
 	file 644 include/libaio.h "$INCLUDEDIR/aio-rs/libaio.h"
 	sed -e "s|@LIBDIR@|$LIBDIR|" -e "s|@INCLUDEDIR@|$INCLUDEDIR|" -e "s|@VERSION@|$VERSION|" \
 		include/aio-rs.pc.in >"$list.pc"
