@@ -17,18 +17,26 @@ DATADIR    ?= $(PREFIX)/share
 replace = @mkdir -p $(dir $(2)); cmp -s $(1) $(2) || { cp $(1) $(2).new && mv -f $(2).new $(2); }
 
 .PHONY: all
-all: lib dropin command ## build the libraries and the aio-rs command below build/
+all: lib preload dropin command ## build the libraries and the aio-rs command below build/
 
 # cargo knows what is out of date.
 .PHONY: lib
-lib: ## build build/lib/libaio-rs.so, for -laio-rs and LD_PRELOAD
+lib: ## build build/lib/libaio-rs.so, for -laio-rs
 	$(CARGO) build --release --lib
 	$(call replace,$(TARGET)/release/libaio_rs.so,$(BUILD)/lib/libaio-rs.so.1)
 	@ln -sfn libaio-rs.so.1 $(BUILD)/lib/libaio-rs.so
 
+# What stands in front of libc has its `syscall`, too.
+.PHONY: preload
+preload: ## build build/preload/libaio-rs-preload.so, for LD_PRELOAD
+	AIO_RS_SONAME=libaio-rs-preload.so $(CARGO) build --release --lib --features syscall \
+		--target-dir $(TARGET)/preload
+	$(call replace,$(TARGET)/preload/release/libaio_rs.so,$(BUILD)/preload/libaio-rs-preload.so)
+
 .PHONY: dropin
 dropin: ## build build/dropin/libaio.so.1, for LD_LIBRARY_PATH
-	AIO_RS_SONAME=libaio.so.1 $(CARGO) build --release --lib --target-dir $(TARGET)/dropin
+	AIO_RS_SONAME=libaio.so.1 $(CARGO) build --release --lib --features syscall \
+		--target-dir $(TARGET)/dropin
 	$(call replace,$(TARGET)/dropin/release/libaio_rs.so,$(BUILD)/dropin/libaio.so.1)
 	@ln -sfn libaio.so.1 $(BUILD)/dropin/libaio.so.1t64
 

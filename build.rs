@@ -13,8 +13,8 @@ fn main() {
     println!("cargo:rerun-if-changed={}", map.display());
     println!("cargo:rerun-if-env-changed=AIO_RS_SONAME");
 
-    // The same library is made twice: to be linked with -laio-rs, and to take
-    // the place of libaio.so.1.
+    // The same library is made three times: to be linked with -laio-rs, to be
+    // preloaded, and to take the place of libaio.so.1.
     let soname = env::var("AIO_RS_SONAME").unwrap_or_else(|_| "libaio-rs.so.1".into());
     for arg in [
         format!("-Wl,-soname,{soname}"),

@@ -40,7 +40,7 @@ for file in tests/*.rs; do
 done
 
 step format "$cargo" fmt --check
-step clippy "$cargo" clippy --quiet --all-targets --features cli -- -D warnings
+step clippy "$cargo" clippy --quiet --all-targets --all-features -- -D warnings
 step 'unit tests' "$cargo" test --quiet --lib --bins --features cli
 step gates "$cargo" test --quiet --no-fail-fast "${quick[@]}"
 step benchmark make --no-print-directory bench-smoke CARGO="$cargo"

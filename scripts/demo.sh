@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build}")
-library=$build/lib/libaio-rs.so.1
+library=$build/preload/libaio-rs-preload.so
 work=$(mktemp -d "$build/demo.XXXXXX") # on the checkout's file system
 trap 'rm -rf "$work"' EXIT
 calls=io_setup,io_submit,io_getevents,io_pgetevents,io_cancel,io_destroy
@@ -31,7 +31,7 @@ else
 	echo "there is no C compiler"
 fi
 
-title "2. An unmodified fio, LD_PRELOAD=libaio-rs.so.1"
+title "2. An unmodified fio, LD_PRELOAD=libaio-rs-preload.so"
 if ! have fio; then
 	echo "there is no fio"
 	exit 0

@@ -49,6 +49,7 @@ everything() {
 	directory "$private"
 	file 755 "$BUILD/lib/libaio-rs.so.1" "$LIBDIR/libaio-rs.so.1"
 	link libaio-rs.so.1 "$LIBDIR/libaio-rs.so"
+	file 755 "$BUILD/preload/libaio-rs-preload.so" "$private/libaio-rs-preload.so"
 	file 755 "$BUILD/dropin/libaio.so.1" "$private/libaio.so.1"
 	link libaio.so.1 "$private/libaio.so.1t64"
 

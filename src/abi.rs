@@ -79,6 +79,14 @@ pub struct AioRing {
     pub header_length: u32,
 }
 
+/// `struct __aio_sigset`: the mask of io_pgetevents.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AioSigset {
+    pub sigmask: usize,
+    pub sigsetsize: usize,
+}
+
 pub const AIO_RING_MAGIC: u32 = 0xa10a_10a1;
 pub const AIO_RING_COMPAT_FEATURES: u32 = 1;
 pub const AIO_RING_INCOMPAT_FEATURES: u32 = 0;

@@ -16,9 +16,9 @@
 //! | the system calls | `capi` |
 //!
 //! What the kernel does not need: `engine` (who runs a deferred request),
-//! `order` (in which order), `uaccess` (EFAULT without a trap), `task_lock`
-//! (signal handlers), `late` (who expects that io_submit waited), `fork`,
-//! `last_thread`, `guess`.
+//! `kernel_ctx` (contexts that are the kernel's), `order` (in which order),
+//! `uaccess` (EFAULT without a trap), `task_lock` (signal handlers), `late` (who
+//! expects that io_submit waited), `fork`, `last_thread`, `guess`.
 
 // Cargo builds for its own tests with unwinding, whatever the profile says.
 #[cfg(not(any(panic = "abort", debug_assertions)))]
@@ -38,6 +38,7 @@ mod fork;
 mod guess;
 mod ioctx_table;
 mod iovec;
+mod kernel_ctx;
 mod kioctx;
 mod last_thread;
 mod late;

@@ -11,7 +11,7 @@ use crate::ioctx_table::IoctxTable;
 use crate::kioctx::{Kioctx, KioctxRef};
 use crate::order::OrderTable;
 use crate::sys::{self, SamePage, SignalsBlocked};
-use crate::{last_thread, logging, maps, worker};
+use crate::{kernel_ctx, last_thread, logging, maps, worker};
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -125,8 +125,9 @@ fn lookup_slowly(mm: &'static Mm, ctx_id: u64) -> Option<KioctxRef> {
         SamePage::Yes if user_id != 0 => ctx.user_id.store(ctx_id, Release),
         SamePage::Yes => return None,
         // Something else with a fitting id at the context's address: that is
-        // enough for the kernel, unless the ring was moved away from there.
-        SamePage::No if user_id != ctx_id => return None,
+        // enough for the kernel, unless the ring was moved away from there, or the
+        // kernel has put a ring of its own there.
+        SamePage::No if user_id != ctx_id || kernel_ctx::is_kernels(ctx_id) => return None,
         SamePage::No => {
             if let Some(now_at) = maps::other_view(ctx.ring.kernel_address()) {
                 ctx.user_id.store(now_at, Release);

@@ -19,7 +19,7 @@
 mod support;
 
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use support::artefacts::Artefacts;
 use support::c_programs::{self, Record, Results, headers, programs, sources};
-use support::report::{Report, list};
+use support::report::{List, Report, list};
 use support::run::{End, Outcome, run};
 use support::{compiler, diff, root};
 
@@ -85,6 +85,13 @@ const MODES: [Mode; 8] = [
         engine: "uring",
     },
 ];
+
+impl Mode {
+    /// `c-tests/not-linked.list` says what does not run in every mode.
+    fn runs(&self, program: &str, not_linked: &List) -> bool {
+        self.way != Way::Linked || !not_linked.contains_key(program)
+    }
+}
 
 struct Options {
     filter: Vec<String>,
@@ -197,7 +204,7 @@ fn command(name: &Path, mode: Option<&Mode>) -> Command {
     match mode.map(|m| m.way) {
         None => command.env("AIO_TEST_LIB", "kernel"),
         Some(way) => match way {
-            Way::Preload | Way::PreloadRefused => command.env("LD_PRELOAD", ours.library()),
+            Way::Preload | Way::PreloadRefused => command.env("LD_PRELOAD", ours.preload()),
             Way::DropIn => command.env("LD_LIBRARY_PATH", ours.drop_in_dir()),
             Way::Linked => command.env("LD_LIBRARY_PATH", ours.lib_dir()),
         }
@@ -227,9 +234,9 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn record(&self, name: &str, options: &Options) -> Record {
+    fn record(&self, name: &str, modes: &[&'static Mode]) -> Record {
         let mut record = Record::new(name, &self.reference);
-        for mode in options.modes.iter().map(|m| m.name) {
+        for mode in modes.iter().map(|m| m.name) {
             let said = if self.skipped.is_some() {
                 "skip"
             } else if self.passed.contains(&mode) {
@@ -259,7 +266,7 @@ fn last_lines(text: &str, n: usize) -> String {
     lines[lines.len().saturating_sub(n)..].join("\n")
 }
 
-fn judge(name: &str, skips: &BTreeMap<String, Vec<String>>, options: &Options) -> Verdict {
+fn judge(name: &str, skips: &List, modes: &[&'static Mode], options: &Options) -> Verdict {
     let mut verdict = Verdict::default();
     let reference = run_program(name, None, options);
     verdict.reference.clone_from(&reference.stdout);
@@ -285,7 +292,7 @@ fn judge(name: &str, skips: &BTreeMap<String, Vec<String>>, options: &Options) -
         verdict.failed.push(("kernel", text));
         return verdict;
     }
-    for mode in &options.modes {
+    for mode in modes {
         let ours = run_program(name, Some(mode), options);
         let same = ours.stdout == reference.stdout;
         if same && ours.end == reference.end {
@@ -304,7 +311,7 @@ fn judge(name: &str, skips: &BTreeMap<String, Vec<String>>, options: &Options) -
 
 /// The programs of `names`, `jobs` at a time; a line for each as it is done.
 fn run_all(names: Vec<String>, jobs: usize, options: &Options, report: &Mutex<Report>) -> Results {
-    let skips = list("skips.list");
+    let (skips, not_linked) = (list("skips.list"), list("not-linked.list"));
     let queue = Mutex::new(VecDeque::from(names));
     let results = Mutex::new(Results::new());
     let next = || queue.lock().pop_front();
@@ -313,9 +320,15 @@ fn run_all(names: Vec<String>, jobs: usize, options: &Options, report: &Mutex<Re
             scope.spawn(|| {
                 while let Some(name) = next() {
                     let started = Instant::now();
-                    let verdict = judge(&name, &skips, options);
+                    let modes: Vec<&'static Mode> = options
+                        .modes
+                        .iter()
+                        .filter(|m| m.runs(&name, &not_linked))
+                        .copied()
+                        .collect();
+                    let verdict = judge(&name, &skips, &modes, options);
                     print(&name, &verdict, started.elapsed(), &mut report.lock());
-                    results.lock().insert(name.clone(), verdict.record(&name, options));
+                    results.lock().insert(name.clone(), verdict.record(&name, &modes));
                 }
             });
         }
@@ -359,12 +372,18 @@ fn check_modes(options: &Options, report: &mut Report) {
         let path = match mode.map(|m| m.way) {
             None => support::system_libaio().ok_or("no libaio")?,
             Some(Way::DropIn) => Artefacts::get().drop_in_dir().join("libaio.so.1"),
-            Some(_) => Artefacts::get().library(),
+            Some(Way::Linked) => Artefacts::get().library(),
+            Some(_) => Artefacts::get().preload(),
         };
         let path = path.canonicalize().map_err(|e| format!("{}: {e}", path.display()))?;
         let mut wanted: Vec<String> = ["io_setup", "io_submit", "io_getevents"]
             .map(|function| format!("{function}: {}", path.display()))
             .into();
+        let syscall = format!("syscall: {}", path.display());
+        let in_front = mode.is_some_and(|m| m.way != Way::Linked);
+        if outcome.stdout.lines().any(|l| l == syscall) != in_front {
+            return Err(format!("libc's `syscall` is from elsewhere\n{}", outcome.stdout));
+        }
         match mode {
             Some(Mode { way: Way::PreloadRefused, .. }) => {
                 wanted.push("io_uring: Operation not permitted".into());

@@ -74,7 +74,7 @@ const WAITS: &str = "#include <libaio.h>\n#include <stdio.h>\n#include <unistd.h
 
 #[test]
 fn run_puts_the_library_in_front() {
-    let library = Artefacts::get().library().canonicalize().expect("the library");
+    let library = Artefacts::get().preload().canonicalize().expect("the library");
     let out = run(aio_rs(&["run", "printenv", "LD_PRELOAD"]).env("LD_PRELOAD", "libc.so.6"));
     assert_eq!(out.stdout.trim_end(), format!("{}:libc.so.6", library.display()));
     let out = run(aio_rs(&["run", "sh", "-c", "aio-rs run printenv LD_PRELOAD"])

@@ -1,5 +1,6 @@
 //! The built libraries against `c-tests/libaio.symbols`, the list of what the
-//! distribution's libaio exports: nothing missing, nothing more, the same
+//! distribution's libaio exports, and `c-tests/libc.symbols`, what those that
+//! stand in front of libc export besides: nothing missing, nothing more, the same
 //! versions; and what the loader is told about them.
 
 mod support;
@@ -183,10 +184,19 @@ fn constructors(file: &ElfFile<'_, Elf>, start: u64, size: u64) -> object::Resul
     Ok(found)
 }
 
-fn golden() -> BTreeSet<String> {
-    let file = root().join("c-tests/libaio.symbols");
-    let text = fs::read_to_string(file).expect("c-tests/libaio.symbols");
+fn list(name: &str) -> BTreeSet<String> {
+    let file = root().join("c-tests").join(name);
+    let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     text.lines().map(str::to_owned).collect()
+}
+
+fn golden() -> BTreeSet<String> {
+    list("libaio.symbols")
+}
+
+/// What the preloaded file and the drop-in have.
+fn golden_in_front() -> BTreeSet<String> {
+    &golden() | &list("libc.symbols")
 }
 
 /// The distribution's library, where the compiler finds it.
@@ -194,8 +204,8 @@ fn system() -> PathBuf {
     support::system_libaio().expect("libaio is not installed (`make deps`)")
 }
 
-fn assert_faultless(path: &Path, soname: &str) {
-    let faults = Library::read(path).faults(&golden(), soname);
+fn assert_faultless(path: &Path, golden: &BTreeSet<String>, soname: &str) {
+    let faults = Library::read(path).faults(golden, soname);
     assert!(faults.is_empty(), "{}:\n  {}", path.display(), faults.join("\n  "));
 }
 
@@ -206,13 +216,20 @@ fn the_list_is_what_the_systems_libaio_exports() {
 
 #[test]
 fn the_library() {
-    assert_faultless(&Artefacts::get().library(), "libaio-rs.so.1");
+    assert_faultless(&Artefacts::get().library(), &golden(), "libaio-rs.so.1");
+}
+
+#[test]
+fn the_preload() {
+    let preload = Artefacts::get().preload();
+    assert_faultless(&preload, &golden_in_front(), "libaio-rs-preload.so");
 }
 
 #[test]
 fn the_drop_in() {
     for name in ["libaio.so.1", "libaio.so.1t64"] {
-        assert_faultless(&Artefacts::get().drop_in_dir().join(name), "libaio.so.1");
+        let drop_in = Artefacts::get().drop_in_dir().join(name);
+        assert_faultless(&drop_in, &golden_in_front(), "libaio.so.1");
     }
 }
 
@@ -228,6 +245,11 @@ fn faults_are_seen() {
     let mut longer = golden();
     longer.insert("io_grow@@LIBAIO_0.4".into());
     assert_eq!(faults(&longer), ["missing: io_grow@@LIBAIO_0.4"]);
+
+    let preload = Library::read(&Artefacts::get().preload());
+    assert_eq!(preload.faults(&golden(), "libaio-rs-preload.so"), ["not libaio's: syscall"]);
+    let in_front = golden_in_front();
+    assert_eq!(faults(&in_front), ["missing: syscall"]);
 
     let mut other = golden();
     other.remove("io_getevents@LIBAIO_0.1");

@@ -25,6 +25,7 @@ int main(void)
 	where("io_setup", (void *)io_setup);
 	where("io_submit", (void *)io_submit);
 	where("io_getevents", (void *)io_getevents);
+	where("syscall", (void *)syscall);
 	syscall(425, 0, NULL); /* io_uring_setup: EINVAL or EFAULT where it is allowed */
 	printf("io_uring: %s\n", errno == EINVAL || errno == EFAULT ? "yes" : strerror(errno));
 	printf("context: %d\n", io_setup(1, &ctx));

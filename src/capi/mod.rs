@@ -7,6 +7,9 @@
 mod compat_0_1;
 mod exit;
 pub mod header;
+// Test programs keep libc's.
+#[cfg(all(feature = "syscall", not(test), any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod libc_syscall;
 mod queue;
 mod syscalls;
 

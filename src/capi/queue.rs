@@ -1,7 +1,7 @@
 //! The io_queue_* functions, which libaio makes of the system calls.
 
 use super::header::{io_context_t, io_event, iocb};
-use super::syscalls::{destroy, getevents, io_setup};
+use super::syscalls::{SHORTCUT, destroy, getevents, io_setup};
 use super::{entry, symver};
 use crate::errno::Errno;
 use std::ffi::{c_int, c_long, c_void};
@@ -31,7 +31,7 @@ symver!("io_queue_init", "io_queue_init@@LIBAIO_0.1");
 /// io_destroy.
 #[unsafe(no_mangle)]
 pub extern "C" fn io_queue_release(ctx: io_context_t) -> c_int {
-    entry(|| destroy(ctx as u64).map(|()| 0))
+    entry(|| destroy(ctx as u64))
 }
 symver!("io_queue_release", "io_queue_release@@LIBAIO_0.1");
 
@@ -45,7 +45,8 @@ pub unsafe extern "C" fn io_queue_run(ctx: io_context_t) -> c_int {
     loop {
         let mut event = MaybeUninit::<io_event>::uninit();
         let at = event.as_mut_ptr() as u64;
-        let n = entry(|| getevents(ctx as u64, 0, 1, at, &raw const NO_WAIT as u64));
+        let no_wait = &raw const NO_WAIT as u64;
+        let n = entry(|| getevents(ctx as u64, 0, 1, at, no_wait, SHORTCUT));
         if n != 1 {
             return n;
         }
@@ -63,6 +64,6 @@ symver!("io_queue_run", "io_queue_run@@LIBAIO_0.1");
 /// Waits for no event at all: 0 at once, or what io_getevents says.
 #[unsafe(no_mangle)]
 pub extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *mut libc::timespec) -> c_int {
-    entry(|| getevents(ctx as u64, 0, 0, 0, timeout as u64))
+    entry(|| getevents(ctx as u64, 0, 0, 0, timeout as u64, SHORTCUT))
 }
 symver!("io_queue_wait", "io_queue_wait@@LIBAIO_0.4");

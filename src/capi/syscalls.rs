@@ -1,16 +1,19 @@
-//! The system calls of AIO as libaio wraps them.
+//! The system calls of AIO as libaio wraps them, and what a call does by
+//! whichever door it comes.
 //!
 //! All may be called from any thread and from signal handlers; none is a
 //! cancellation point.
 
 use super::header::{io_context_t, io_event, iocb};
 use super::{entry, symver};
-use crate::abi::{AIO_RING_MAGIC, AioRing, KIOCB_KEY};
+use crate::abi::{AIO_RING_MAGIC, AioRing, AioSigset, KIOCB_KEY};
 use crate::aio_kiocb;
 use crate::errno::Errno;
-use crate::mm::{self, lookup_ioctx};
+use crate::kioctx::KioctxRef;
+use crate::mm::{self, Mm, lookup_ioctx};
 use crate::read_events::{Until, read_events};
-use crate::{last_thread, submit, sys, uaccess};
+use crate::sys::Sysno;
+use crate::{kernel_ctx, last_thread, submit, sys, uaccess};
 use std::ffi::{c_int, c_long};
 use std::mem::offset_of;
 
@@ -26,11 +29,11 @@ use std::mem::offset_of;
 /// Mirrors `fs/aio.c:SYSCALL_DEFINE2(io_setup)`; io_setup(2).
 #[unsafe(no_mangle)]
 pub extern "C" fn io_setup(maxevents: c_int, ctxp: *mut io_context_t) -> c_int {
-    entry(|| setup(maxevents as u32, ctxp as u64).map(|()| 0))
+    entry(|| setup(maxevents as u32, ctxp as u64))
 }
 symver!("io_setup", "io_setup@@LIBAIO_0.4");
 
-fn setup(nr_events: u32, ctxp: u64) -> Result<(), Errno> {
+pub(super) fn setup(nr_events: u32, ctxp: u64) -> Result<i64, Errno> {
     if uaccess::get_user_probed::<usize>(ctxp)? != 0 || nr_events == 0 {
         return Err(Errno::EINVAL);
     }
@@ -43,7 +46,7 @@ fn setup(nr_events: u32, ctxp: u64) -> Result<(), Errno> {
     {
         let _ = mm::kill_ioctx(mm, &ctx, aio_kiocb::cancel_endless);
     }
-    stored
+    stored.map(|()| 0)
 }
 
 /// Destroys a context: cancels its polls, waits for its other requests, and
@@ -55,14 +58,21 @@ fn setup(nr_events: u32, ctxp: u64) -> Result<(), Errno> {
 /// Mirrors `fs/aio.c:SYSCALL_DEFINE1(io_destroy)`; io_destroy(2).
 #[unsafe(no_mangle)]
 pub extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
-    entry(|| destroy(ctx as u64).map(|()| 0))
+    entry(|| destroy(ctx as u64))
 }
 symver!("io_destroy", "io_destroy@@LIBAIO_0.4");
 
-pub(super) fn destroy(ctx_id: u64) -> Result<(), Errno> {
-    let mm = mm::mm().ok_or(Errno::EINVAL)?;
-    let ctx = lookup_ioctx(ctx_id).ok_or(Errno::EINVAL)?;
-    mm::kill_ioctx(mm, &ctx, aio_kiocb::cancel_endless)
+pub(super) fn destroy(ctx_id: u64) -> Result<i64, Errno> {
+    let Some((mm, ctx)) = find(ctx_id) else {
+        return kernel_ctx::call(Sysno::io_destroy, [ctx_id, 0, 0, 0, 0, 0]);
+    };
+    mm::kill_ioctx(mm, &ctx, aio_kiocb::cancel_endless).map(|()| 0)
+}
+
+/// A context of ours.
+#[inline]
+fn find(ctx_id: u64) -> Option<(&'static Mm, KioctxRef)> {
+    Some((mm::mm()?, lookup_ioctx(ctx_id)?))
 }
 
 /// Submits the `nr` requests of the array `ios`.
@@ -82,16 +92,20 @@ pub(super) fn destroy(ctx_id: u64) -> Result<(), Errno> {
 /// Mirrors `fs/aio.c:SYSCALL_DEFINE3(io_submit)`; io_submit(2).
 #[unsafe(no_mangle)]
 pub extern "C" fn io_submit(ctx: io_context_t, nr: c_long, ios: *mut *mut iocb) -> c_int {
-    entry(|| {
-        if nr < 0 {
-            return Err(Errno::EINVAL);
-        }
-        let mm = mm::mm().ok_or(Errno::EINVAL)?;
-        let ctx = lookup_ioctx(ctx as u64).ok_or(Errno::EINVAL)?;
-        submit::io_submit(mm, &ctx, nr, ios as u64)
-    })
+    entry(|| submit(ctx as u64, nr, ios as u64))
 }
 symver!("io_submit", "io_submit@@LIBAIO_0.1");
+
+#[inline]
+pub(super) fn submit(ctx_id: u64, nr: c_long, ios: u64) -> Result<i64, Errno> {
+    if nr < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let Some((mm, ctx)) = find(ctx_id) else {
+        return kernel_ctx::call(Sysno::io_submit, [ctx_id, nr as u64, ios, 0, 0, 0]);
+    };
+    submit::io_submit(mm, &ctx, nr, ios)
+}
 
 /// Tries to stop a request. Its event comes through the ring; `evt` is not used.
 ///
@@ -102,16 +116,17 @@ symver!("io_submit", "io_submit@@LIBAIO_0.1");
 ///
 /// Mirrors `fs/aio.c:SYSCALL_DEFINE3(io_cancel)`; io_cancel(2).
 #[unsafe(no_mangle)]
-pub extern "C" fn io_cancel(ctx: io_context_t, iocb: *mut iocb, _evt: *mut io_event) -> c_int {
-    entry(|| cancel(ctx as u64, iocb as u64))
+pub extern "C" fn io_cancel(ctx: io_context_t, iocb: *mut iocb, evt: *mut io_event) -> c_int {
+    entry(|| cancel(ctx as u64, iocb as u64, evt as u64))
 }
 symver!("io_cancel", "io_cancel@@LIBAIO_0.4");
 
-pub(super) fn cancel(ctx_id: u64, iocb: u64) -> Result<i64, Errno> {
+pub(super) fn cancel(ctx_id: u64, iocb: u64, event: u64) -> Result<i64, Errno> {
     let key_at = iocb.wrapping_add(offset_of!(crate::abi::Iocb, key) as u64);
     let key = uaccess::get_user_probed::<u32>(key_at)?;
-    let mm = mm::mm().ok_or(Errno::EINVAL)?;
-    let ctx = lookup_ioctx(ctx_id).ok_or(Errno::EINVAL)?;
+    let Some((mm, ctx)) = find(ctx_id) else {
+        return kernel_ctx::call(Sysno::io_cancel, [ctx_id, iocb, event, 0, 0, 0]);
+    };
     if key != KIOCB_KEY {
         return Err(Errno::EINVAL);
     }
@@ -139,9 +154,12 @@ pub extern "C" fn io_getevents(
     events: *mut io_event,
     timeout: *mut libc::timespec,
 ) -> c_int {
-    entry(|| getevents(ctx as u64, min_nr, nr, events as u64, timeout as u64))
+    entry(|| getevents(ctx as u64, min_nr, nr, events as u64, timeout as u64, SHORTCUT))
 }
 symver!("io_getevents", "io_getevents@@LIBAIO_0.4");
+
+/// With libaio's shortcut, see `aio_ring_is_empty`; the system calls have none.
+pub(super) const SHORTCUT: bool = true;
 
 #[inline]
 pub(super) fn getevents(
@@ -150,12 +168,16 @@ pub(super) fn getevents(
     nr: c_long,
     events: u64,
     timeout: u64,
+    shortcut: bool,
 ) -> Result<i64, Errno> {
     let (until, zero) = read_timeout(timeout)?;
-    if zero && aio_ring_is_empty(ctx_id) {
+    if zero && shortcut && aio_ring_is_empty(ctx_id) {
         return Ok(0);
     }
-    let ctx = lookup_ioctx(ctx_id).ok_or(Errno::EINVAL)?;
+    let Some(ctx) = lookup_ioctx(ctx_id) else {
+        let args = [ctx_id, min_nr as u64, nr as u64, events, timeout, 0];
+        return kernel_ctx::call(Sysno::io_getevents, args);
+    };
     read_events(ctx, min_nr, nr, events, until, None)
 }
 
@@ -200,30 +222,39 @@ pub extern "C" fn io_pgetevents(
     timeout: *mut libc::timespec,
     sigmask: *mut libc::sigset_t,
 ) -> c_int {
-    entry(|| {
-        if sigmask.is_null() {
-            return getevents(ctx as u64, min_nr, nr, events as u64, timeout as u64);
-        }
-        pgetevents(ctx as u64, min_nr, nr, events as u64, timeout as u64, sigmask as u64)
-    })
+    let usig = AioSigset { sigmask: sigmask as usize, sigsetsize: size_of::<sys::SigSet>() };
+    entry(|| pgetevents(ctx as u64, min_nr, nr, events as u64, timeout as u64, usig, SHORTCUT))
 }
 symver!("io_pgetevents", "io_pgetevents@@LIBAIO_0.5");
 
-fn pgetevents(
+pub(super) fn pgetevents(
     ctx_id: u64,
     min_nr: c_long,
     nr: c_long,
     events: u64,
     timeout: u64,
-    sigmask: u64,
+    usig: AioSigset,
+    shortcut: bool,
 ) -> Result<i64, Errno> {
+    if usig.sigmask == 0 {
+        return getevents(ctx_id, min_nr, nr, events, timeout, shortcut);
+    }
     let (until, zero) = read_timeout(timeout)?;
-    if zero && aio_ring_is_empty(ctx_id) {
+    if zero && shortcut && aio_ring_is_empty(ctx_id) {
         return Ok(0);
     }
-    let mask = uaccess::get_user_probed::<sys::SigSet>(sigmask)?;
+    if usig.sigsetsize != size_of::<sys::SigSet>() {
+        return Err(Errno::EINVAL);
+    }
+    let mask = uaccess::get_user_probed::<sys::SigSet>(usig.sigmask as u64)?;
+    let ctx = lookup_ioctx(ctx_id);
+    if ctx.is_none() && kernel_ctx::is_kernels(ctx_id) {
+        let usig = &raw const usig as u64;
+        let args = [ctx_id, min_nr as u64, nr as u64, events, timeout, usig];
+        return kernel_ctx::call(Sysno::io_pgetevents, args);
+    }
     let old = sys::sigmask_set(!0);
-    let r = lookup_ioctx(ctx_id)
+    let r = ctx
         .ok_or(Errno::EINVAL)
         .and_then(|ctx| read_events(ctx, min_nr, nr, events, until, Some(mask)));
     // Signals that the mask lets through are handled before we return.

@@ -81,6 +81,13 @@ pub fn same_page(theirs: u64, ours: u64) -> SamePage {
     }
 }
 
+/// True when a shared file is mapped at `addr` (on a page's boundary) that knows
+/// no fsync: the kernel's AIO ring is one, memory of our own is not.
+pub fn cannot_sync(addr: u64) -> bool {
+    // SAFETY: writes back at most what is dirty.
+    unsafe { sys!(msync, addr, 1, libc::MS_SYNC) == Err(Errno::EINVAL) }
+}
+
 /// Four bytes of the program's memory, without touching it ourselves: another
 /// thread may be unmapping it.
 pub fn peek_u32(addr: u64) -> Option<u32> {

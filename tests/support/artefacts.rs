@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// A directory laid out as `make all` does it: `lib/libaio-rs.so.1`, the
-/// drop-in as `dropin/libaio.so.1`, and `bin/aio-rs`.
+/// A directory laid out as `make all` does it: `lib/libaio-rs.so.1`,
+/// `preload/libaio-rs-preload.so`, the drop-in as `dropin/libaio.so.1`, and
+/// `bin/aio-rs`.
 pub struct Artefacts {
     dir: PathBuf,
 }
@@ -41,9 +42,14 @@ impl Artefacts {
         self.dir.join("lib")
     }
 
-    /// For `LD_PRELOAD`.
+    /// What `-laio-rs` gives a program.
     pub fn library(&self) -> PathBuf {
         self.lib_dir().join("libaio-rs.so.1")
+    }
+
+    /// For `LD_PRELOAD`.
+    pub fn preload(&self) -> PathBuf {
+        self.dir.join("preload/libaio-rs-preload.so")
     }
 
     /// The aio-rs command.

@@ -22,7 +22,7 @@ impl Ours {
     pub fn preload<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env_remove("LD_LIBRARY_PATH")
-            .env("LD_PRELOAD", Artefacts::get().library())
+            .env("LD_PRELOAD", Artefacts::get().preload())
             .env("AIO_RS_ENGINE", self.engine)
             .env("AIO_RS_LOG", "info")
             .env("AIO_RS_LOG_FILE", self.log.path())

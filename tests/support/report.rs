@@ -39,10 +39,13 @@ impl Report {
     }
 }
 
+/// Reasons by name.
+pub type List = BTreeMap<String, Vec<String>>;
+
 /// "name...: reason" lines of a list in `c-tests`.
-pub fn list(name: &str) -> BTreeMap<String, Vec<String>> {
+pub fn list(name: &str) -> List {
     let text = fs::read_to_string(root().join("c-tests").join(name)).unwrap_or_default();
-    let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut reasons = List::new();
     for (names, why) in
         text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(':'))
     {

@@ -3,11 +3,12 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// What is preloaded, by the names it is installed under; the first that is there.
-const NAMES: [&str; 1] = ["libaio-rs.so.1"];
+/// What is preloaded.
+const NAME: &str = "libaio-rs-preload.so";
 
 /// The library that was asked for; else the one beside this command: in its
-/// directory or in that of the libraries next to it; else the installed one.
+/// directory or below that of the libraries next to it, or where make builds it;
+/// else the installed one.
 ///
 /// # Errors
 /// Where it was looked for in vain.
@@ -16,22 +17,27 @@ pub fn find(asked: Option<&Path>) -> Result<PathBuf, String> {
         return path.canonicalize().map_err(|e| format!("{}: {e}", path.display()));
     }
     let dirs = directories();
-    let found = dirs.iter().flat_map(|dir| NAMES.map(|name| dir.join(name))).find(|p| p.is_file());
+    let found = dirs.iter().map(|dir| dir.join(NAME)).find(|p| p.is_file());
     found.and_then(|path| path.canonicalize().ok()).ok_or_else(|| {
         let dirs: Vec<_> = dirs.iter().map(|d| d.display().to_string()).collect();
-        format!("there is no {} in {}; name it with --library", NAMES.join(" or "), dirs.join(", "))
+        format!("there is no {NAME} in {}; name it with --library", dirs.join(", "))
     })
 }
 
 fn directories() -> Vec<PathBuf> {
     let multiarch = format!("{}-linux-gnu", env::consts::ARCH);
     let below = |prefix: &Path| {
-        ["lib", &format!("lib/{multiarch}"), "lib64"].map(|dir| prefix.join(dir)).to_vec()
+        ["lib", &format!("lib/{multiarch}"), "lib64"]
+            .map(|dir| prefix.join(dir).join("aio-rs"))
+            .to_vec()
     };
     let mut dirs = Vec::new();
     if let Some(here) = env::current_exe().ok().and_then(|p| Some(p.parent()?.to_owned())) {
         dirs.push(here.clone());
-        dirs.extend(here.parent().map(below).into_iter().flatten());
+        if let Some(prefix) = here.parent() {
+            dirs.push(prefix.join("preload"));
+            dirs.extend(below(prefix));
+        }
     }
     dirs.extend(["/usr/local", "/usr"].iter().flat_map(|prefix| below(Path::new(prefix))));
     let mut seen = Vec::new();
