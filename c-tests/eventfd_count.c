@@ -116,6 +116,28 @@ static void two_eventfds(int a)
 	close(b);
 }
 
+/* What was counted before is there for the next iocb of the same io_submit. */
+static void seen_in_call(int fd)
+{
+	struct iocb *list[4] = { &cb[0], &cb[1], &cb[2], &cb[3] };
+	uint64_t value = 0;
+
+	MUST(submit_with(fd, 2) == 2);
+	drop_events(2);
+	MUST(take(fd) == 2);
+	io_prep_poll(&cb[2], fd, POLLIN);
+	io_prep_pread(&cb[3], fd, &value, 8, 0);
+	expect("11/3", "two reads, a poll and a read of their eventfd", io_submit(ctx, 4, list), 4);
+	MUST(reap_all(ctx, 4, ev, 5000) == 4);
+	for (int i = 0; i < 4; i++)
+		if (ev[i].obj == &cb[2])
+			expect("11/3", "the poll", (long)ev[i].res, POLLIN);
+		else if (ev[i].obj == &cb[3])
+			expect("11/3", "the read", (long)ev[i].res, 8);
+	expect("11/3", "what it read", (long)value, 2);
+	expect("11/3", "left", take(fd), -EAGAIN);
+}
+
 int main(void)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -126,6 +148,7 @@ int main(void)
 	counting(fd);
 	semaphore();
 	errors(fd);
+	seen_in_call(fd);
 	two_eventfds(fd);
 	MUST(io_destroy(ctx) == 0);
 	return check_done();

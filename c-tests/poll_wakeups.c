@@ -101,6 +101,24 @@ static void hangups(void)
 	close(sv[1]);
 }
 
+/* The waker of a socket names POLLPRI with any data. */
+static void not_urgent(void)
+{
+	int sv[2];
+	long got;
+
+	MUST(!socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+	pending("4.2/3", "socket, PRI", sv[0], POLLPRI);
+	put(sv[1]);
+	got = event_of(ctx, &cb, on_ours() ? 20 : 10000);
+	expect_documented("4.2/3", "socket, PRI, data", got > 0 && (got & POLLPRI), got == NO_EVENT || (got & POLLPRI));
+	close(sv[1]);
+	if (got == NO_EVENT)
+		got = event_of(ctx, &cb, 10000);
+	expect_true("4.2/5", "socket, PRI, peer closes: it has fired", got > 0);
+	close(sv[0]);
+}
+
 /* POLLRDHUP comes only when asked for, though the socket has it for good. */
 static void half_closed(void)
 {
@@ -206,6 +224,7 @@ int main(void)
 	full_pipe();
 	hangups();
 	half_closed();
+	not_urgent();
 
 	pending("4.2/6", "pipe, 0 bits", p[0], 0);
 	put(p[1]);

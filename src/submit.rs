@@ -123,6 +123,10 @@ impl Submit<'_> {
             origin.resfd = Some(iocb.resfd);
         }
         uaccess::put_user(user_iocb + offset_of!(Iocb, key) as u64, KIOCB_KEY)?;
+        if file.kind == FileType::Anonymous && self.done.resfd.is_some() {
+            // It may be that eventfd, or an epoll set with it.
+            self.publish();
+        }
         match iocb.opcode {
             IOCB_CMD_PREAD => self.aio_rw(&file, iocb, origin, false, false),
             IOCB_CMD_PWRITE => self.aio_rw(&file, iocb, origin, true, false),
