@@ -101,10 +101,14 @@ lint: ## check the format; clippy with warnings as errors
 header: ## write include/libaio.h anew from src/capi
 	AIO_RS_WRITE_HEADER=1 $(CARGO) test --quiet --test header
 
-# Known differences stand in tests/fuzz_diff/known.rs.
+# A new seed each time, which is printed; FUZZ_PROGRAM= runs one program of it.
 .PHONY: fuzz-diff
 fuzz-diff: all ## random programs on kernel AIO and on ours (FUZZ_SECONDS=, FUZZ_SEED=)
 	@AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test fuzz_diff
+
+.PHONY: fuzz-diff-hour
+fuzz-diff-hour: all ## the same for an hour, and a million steps at least
+	@AIO_TEST_OURS=$(BUILD) FUZZ_SECONDS=3600 FUZZ_STEPS=1000000 $(CARGO) test --quiet --test fuzz_diff
 
 .PHONY: deps
 deps: ## install the tools that the tests use (root), or name what is missing

@@ -58,8 +58,9 @@ pub struct Calls {
     pub way: Way,
 }
 
+/// The address that a call is made on.
 pub fn context(rings: &Rings, ctx: &Ctx) -> u64 {
-    match ctx {
+    let address = match ctx {
         Ctx::Var(slot) => rings::value(*slot),
         Ctx::Stale(slot) => rings.stale[*slot as usize],
         Ctx::Off(slot, by) => match rings::value(*slot) {
@@ -67,7 +68,12 @@ pub fn context(rings: &Rings, ctx: &Ctx) -> u64 {
             at => at + u64::from(*by),
         },
         Ctx::Bad(addr) => resolve(*addr, DATA, EDGE_MISC),
+    };
+    if let Some(live) = slot_of(rings, address).and_then(|slot| rings.live[slot as usize].as_ref())
+    {
+        live.called(1);
     }
+    address
 }
 
 /// The variable of the live context with this address.
@@ -113,7 +119,12 @@ impl Calls {
                         Protection::ReadOnly => libc::PROT_READ,
                         Protection::None => libc::PROT_NONE,
                     };
-                    rings.get(slot).map_or(Way::Plain, |live| Way::protected(live, prot))
+                    match rings.get(slot) {
+                        Some(live) if protection == Protection::ReadOnly || !live.trusted() => {
+                            Way::protected(live, prot)
+                        }
+                        _ => Way::Plain,
+                    }
                 }
             };
         }
@@ -172,6 +183,7 @@ impl Calls {
             }
             Step::GetEvents(g) => self.get_events(rings, g),
             Step::Drain { slot } => self.drain(rings, *slot),
+            Step::Reap { slot, most } => self.reap(rings, *slot, *most),
             Step::Cancel { ctx, iocb, result, old } => {
                 let ctx = context(rings, ctx);
                 let iocb = submit::iocb_address(*iocb);
@@ -195,8 +207,11 @@ impl Calls {
             Step::QueueWait { ctx, timeout, old } => self.queue_wait(rings, ctx, *timeout, *old),
             Step::MoveRing { slot } => match rings.get(*slot) {
                 Some(live) => {
+                    let trusted = live.trusted();
                     let (old, new) = live.move_ring(*slot);
-                    rings.stale[*slot as usize] = old;
+                    if !trusted {
+                        rings.stale[*slot as usize] = old;
+                    }
                     mem::write(rings::variable(*slot), new);
                     Outcome::of(0)
                 }
@@ -286,6 +301,7 @@ impl Calls {
             };
             (0..n).for_each(|_| live.accepted((mem::read(at), at), None, false));
             live.scan();
+            live.called(1);
             left -= n;
             all.answer = Answer::Returned(count as i64 - left);
         }

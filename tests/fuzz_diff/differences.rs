@@ -6,6 +6,8 @@
 //!   kernel blocks in io_submit (`submit::would_block` leaves them out),
 //! - io_cancel of transfers and fsyncs in flight: ours cancels some (the steps
 //!   before an io_cancel are settled, only polls are left),
+//! - calls on a ring made inaccessible, or by its address before it was moved,
+//!   once ours trusts it (`rings::Live::trusted`),
 //! - polls on files with two wait queues that are not ready: the kernel refuses,
 //! - what two operations in flight at once do to the same buffer, and O_DIRECT
 //!   transfers to the same file: no order is defined (`generate::fix`).
@@ -32,6 +34,9 @@ pub enum Row {
 
 /// What may be asked for or comes unasked.
 const UNASKED: i64 = (libc::POLLERR | libc::POLLHUP) as i64;
+
+/// What sockets name when there is data, whatever data it is.
+pub const NAMED_BY_WAKER: i64 = (libc::POLLPRI | libc::POLLRDBAND) as i64;
 
 /// In which order an operation's event has to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +81,8 @@ fn normal(program: &Program, mut event: Event) -> Event {
         && iocb.opcode == POLL
         && event.res > 0
     {
-        event.res &= i64::from(submit::poll_events(iocb) as u16) | UNASKED;
+        let asked = i64::from(submit::poll_events(iocb) as u16);
+        event.res &= asked & !NAMED_BY_WAKER | UNASKED;
     }
     event
 }

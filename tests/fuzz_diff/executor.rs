@@ -10,7 +10,7 @@ use crate::program::*;
 use crate::rings::{self, Rings};
 use crate::trace::{Report, Request, StepTrace};
 use crate::via::Way;
-use crate::world::World;
+use crate::world::{World, eventfd_count};
 use crate::{signals, submit, wire};
 use std::fs::File;
 use std::path::Path;
@@ -142,15 +142,12 @@ impl Executor {
             }
             Step::Write { fd, len } => Outcome::of(transfer(*fd, *len, true)),
             Step::Read { fd, len } => Outcome::of(transfer(*fd, *len, false)),
-            Step::AddEventfd { fd, value } => {
-                let number = FIRST_FD + i32::from(*fd);
-                // SAFETY: writes from `value`.
-                Outcome::of(unsafe { libc::write(number, (&raw const *value).cast(), 8) } as i64)
-            }
+            Step::AddEventfd { fd, value } => Outcome::of(add_to_eventfd(*fd, *value)),
             Step::Close { fd } => {
                 // SAFETY: the number is for programs.
                 Outcome::of(i64::from(unsafe { libc::close(FIRST_FD + i32::from(*fd)) }))
             }
+            Step::SetAppend { fd, on } => Outcome::of(set_append(FIRST_FD + i32::from(*fd), *on)),
             Step::Shutdown { fd, how } => {
                 let number = FIRST_FD + i32::from(*fd);
                 // SAFETY: no memory is passed.
@@ -225,4 +222,24 @@ fn transfer(slot: u8, len: u16, write: bool) -> i64 {
         };
         if n >= 0 { n as i64 } else { -i64::from(*libc::__errno_location()) }
     }
+}
+
+/// write(2) to an eventfd; left out if it would wait.
+fn add_to_eventfd(slot: u8, value: u64) -> i64 {
+    let number = submit::fd_number(Fd::Slot(slot));
+    let room = (u64::MAX - 1).saturating_sub(eventfd_count(number) as u64);
+    if fds::entry(slot).blocks() && value != u64::MAX && value > room {
+        return 0;
+    }
+    // SAFETY: writes from `value`.
+    unsafe { libc::write(number, (&raw const value).cast(), 8) as i64 }
+}
+
+fn set_append(fd: i32, on: bool) -> i64 {
+    // SAFETY: no memory is passed.
+    let r = unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL) & !libc::O_APPEND;
+        libc::fcntl(fd, libc::F_SETFL, flags | if on { libc::O_APPEND } else { 0 })
+    };
+    i64::from(r)
 }

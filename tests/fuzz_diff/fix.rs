@@ -124,6 +124,13 @@ impl Window {
         {
             *bits |= libc::POLLIN as u64;
         }
+        // With any data a socket wakes those who ask for these alone.
+        if let Buf::Events(bits) = &mut iocb.buf
+            && matches!(entry.kind, fds::Kind::Socket(..))
+            && *bits & (libc::POLLIN | libc::POLLRDNORM) as u64 == 0
+        {
+            *bits &= !(crate::differences::NAMED_BY_WAKER as u64);
+        }
         if entry.eventfd() && iocb.reads() && self.signalled.contains(&slot) {
             return false;
         }

@@ -26,6 +26,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => setup(),
         3 => (ctx(), any::<bool>()).prop_map(|(ctx, release)| Step::Destroy { ctx, release }),
         5 => slot().prop_map(|slot| Step::Drain { slot }),
+        3 => (slot(), prop_oneof![1..4u16, Just(u16::MAX)]).prop_map(|(slot, most)| Step::Reap { slot, most }),
+        1 => (select(files()), any::<bool>()).prop_map(|(fd, on)| Step::SetAppend { fd, on }),
         5 => cancel(),
         5 => (via(), call()).prop_map(|(via, step)| Step::Via(via, Box::new(step))),
         1 => slot().prop_map(|slot| Step::MoveRing { slot }),
@@ -169,6 +171,10 @@ fn streams() -> Vec<u8> {
     of_kind(|k| matches!(k, Kind::Pipe(..) | Kind::Socket(..) | Kind::Fifo))
 }
 
+fn files() -> Vec<u8> {
+    of_kind(|k| matches!(k, Kind::File(..)))
+}
+
 fn sockets() -> Vec<u8> {
     of_kind(|k| matches!(k, Kind::Socket(..)))
 }
@@ -183,7 +189,7 @@ fn any_fd() -> impl Strategy<Value = u8> {
 
 fn fd() -> impl Strategy<Value = Fd> {
     prop_oneof![
-        14 => select(of_kind(|k| matches!(k, Kind::File(..)))).prop_map(Fd::Slot),
+        14 => select(files()).prop_map(Fd::Slot),
         8 => select(streams()).prop_map(Fd::Slot),
         8 => any_fd().prop_map(Fd::Slot),
         1 => Just(Fd::Closed),

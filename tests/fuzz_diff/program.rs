@@ -39,6 +39,11 @@ pub enum Step {
     Drain {
         slot: Slot,
     },
+    /// The program takes events out of the ring itself.
+    Reap {
+        slot: Slot,
+        most: u16,
+    },
     /// `old`: by its first symbol version, here and below.
     Cancel {
         ctx: Ctx,
@@ -87,6 +92,11 @@ pub enum Step {
     },
     Close {
         fd: u8,
+    },
+    /// fcntl(F_SETFL): O_APPEND comes or goes.
+    SetAppend {
+        fd: u8,
+        on: bool,
     },
     Truncate {
         file: u8,

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 struct Settings {
     seconds: u64,
     seed: u64,
+    /// As many steps at least, or it has not passed.
+    steps: u64,
     only: Option<u64>,
     wrong: bool,
     workers: usize,
@@ -34,6 +36,7 @@ impl Settings {
         Self {
             seconds: number("FUZZ_SECONDS").unwrap_or(30),
             seed: number("FUZZ_SEED").unwrap_or(now),
+            steps: number("FUZZ_STEPS").unwrap_or(1),
             only: number("FUZZ_PROGRAM"),
             wrong: number("FUZZ_WRONG").is_some(),
             workers: number("FUZZ_WORKERS").unwrap_or(8) as usize,
@@ -195,8 +198,10 @@ pub fn run() -> ExitCode {
                         }
                         let _quiet = out.lock();
                         println!(
-                            "\nprogram {n} ({}) differs at step {step}: {what}",
-                            support::ours::ENGINES[engine]
+                            "\nprogram {n} ({}) differs at step {step}: {what}\n\
+                             again: make fuzz-diff FUZZ_SEED={} FUZZ_PROGRAM={n}",
+                            support::ours::ENGINES[engine],
+                            settings.seed
                         );
                         pair.fresh();
                         let again = pair.run(&program);
@@ -223,13 +228,16 @@ pub fn run() -> ExitCode {
             thread.spawn_scoped(s, work).expect("a thread");
         }
     });
+    let (programs, steps) = (programs.load(Relaxed), steps.load(Relaxed));
     println!(
-        "fuzz-diff: seed {}: {} s, {} programs, {} steps, differences {}",
+        "fuzz-diff: seed {}: {} s, {programs} programs, {steps} steps, differences {}",
         settings.seed,
         start.elapsed().as_secs(),
-        programs.load(Relaxed),
-        steps.load(Relaxed),
         failures.load(Relaxed)
     );
-    if failures.load(Relaxed) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if steps < settings.steps {
+        println!("fuzz-diff: fewer than {} steps", settings.steps);
+    }
+    let passed = failures.load(Relaxed) == 0 && steps >= settings.steps;
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 const COUNTED: [c_int; 3] = [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGUSR1];
 static COUNTS: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
 
-const FSIZE_LIMIT: u64 = 40960;
+pub const FSIZE_LIMIT: u64 = 40960;
 
 extern "C" fn count(signal: c_int) {
     for (s, n) in COUNTED.iter().zip(&COUNTS) {

@@ -257,7 +257,7 @@ pub fn signal_set(signals: &[c_int]) -> libc::sigset_t {
 }
 
 /// -1: closed.
-fn eventfd_count(fd: RawFd) -> i64 {
+pub fn eventfd_count(fd: RawFd) -> i64 {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
     let count = info.lines().find_map(|l| l.strip_prefix("eventfd-count:"));
     count.and_then(|c| u64::from_str_radix(c.trim(), 16).ok()).map_or(-1, |c| c as i64)
