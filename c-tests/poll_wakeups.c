@@ -221,6 +221,12 @@ int main(void)
 	put(efd);
 	fires("4.2/16", "epoll fd, member ready", POLLIN, POLLIN);
 	MUST(read(efd, b, 8) == 8);
+	io_prep_poll(&cb, ep, POLLIN | POLLRDNORM);
+	MUST(submit1(ctx, &cb) == 1);
+	put(efd);
+	expect_may_differ("4.2/3", "epoll fd, member ready: bits of the waker (kernel), of the request (aio-rs)",
+			  event_of(ctx, &cb, 10000), POLLIN, POLLIN | POLLRDNORM);
+	MUST(read(efd, b, 8) == 8);
 	full_pipe();
 	hangups();
 	half_closed();

@@ -81,8 +81,12 @@ fn normal(program: &Program, mut event: Event) -> Event {
         && iocb.opcode == POLL
         && event.res > 0
     {
-        let asked = i64::from(submit::poll_events(iocb) as u16);
-        event.res &= asked & !NAMED_BY_WAKER | UNASKED;
+        let mut asked = i64::from(submit::poll_events(iocb) as u16) & !NAMED_BY_WAKER;
+        // An epoll set wakes with POLLIN alone.
+        if iocb.fd == Fd::Slot(fds::slot("epoll")) {
+            asked &= !i64::from(libc::POLLRDNORM);
+        }
+        event.res &= asked | UNASKED;
     }
     event
 }
