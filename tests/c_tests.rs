@@ -159,7 +159,9 @@ fn compile(source: &Path, program: &Path, header: Header) -> Result<(), String> 
     }
     fs::create_dir_all(program.parent().expect("a directory")).map_err(|e| e.to_string())?;
     let mut cc = Command::new(compiler());
-    cc.args(["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
+    cc.args(["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"])
+        // Cancellation runs cleanup handlers by unwinding, as in C++.
+        .args(["-fexceptions", "-o"])
         .args([program, source]);
     match header {
         Header::System => cc.arg("-laio"),
