@@ -44,7 +44,6 @@ const _: () = {
 unsafe extern "C" fn syscall() {
     naked_asm!(
         ".cfi_startproc",
-        "endbr64",
         "lea eax, [rdi - {first}]",
         "cmp eax, 4",
         "jbe 2f",
@@ -84,7 +83,6 @@ unsafe extern "C" fn syscall() {
 unsafe extern "C" fn syscall() {
     naked_asm!(
         ".cfi_startproc",
-        "hint #34", // bti c
         "sub w9, w0, #{first}",
         "cmp w9, #4",
         "b.ls 2f",
