@@ -63,7 +63,7 @@ static void full_pipe(void)
 	MUST(!pipe(p) && fcntl(p[1], F_SETPIPE_SZ, 65536) == 65536 && write(p[1], b, 65536) == 65536);
 	pending("4.2/3", "full pipe, OUT", p[1], POLLOUT);
 	MUST(read(p[0], b, 65536) == 65536);
-	fires("4.2/3", "full pipe, OUT, read empty", POLLOUT, POLLOUT);
+	expect("4.2/3", "full pipe, OUT, read empty: all bits", event_of(ctx, &cb, 10000), POLLOUT | POLLWRNORM);
 	pending("4.2/6", "pipe, 0 bits, room", p[1], 0);
 	close(p[0]);
 	fires("4.2/5", "pipe, 0 bits, reader closes", 0, POLLERR);
@@ -188,8 +188,8 @@ int main(void)
 	io_prep_poll(&cb, p[0], POLLIN);
 	MUST(submit1(ctx, &cb) == 1);
 	put(p[1]);
-	expect_differs("4.2/3", "pipe, data: bits of the waker (kernel), of the request (aio-rs)", event_of(ctx, &cb, 10000),
-		       POLLIN | POLLRDNORM, POLLIN);
+	/* python-libaio's own test compares all of it */
+	expect("4.2/3", "pipe, data: all bits", event_of(ctx, &cb, 10000), POLLIN | POLLRDNORM);
 	put(p[1]);
 	expect_reaped("4.2/2", "one-shot: more data", ctx, &cb, 20, NO_EVENT);
 	MUST(read(p[0], b, 8) == 8 && read(p[0], b, 8) == 8);
@@ -211,7 +211,7 @@ int main(void)
 	waitpid(pid, NULL, 0);
 	pending("4.2/3", "eventfd", efd, POLLIN);
 	put(efd);
-	fires("4.2/3", "eventfd, written", POLLIN, POLLIN);
+	expect("4.2/3", "eventfd, written: all bits", event_of(ctx, &cb, 10000), POLLIN);
 	MUST(read(efd, b, 8) == 8);
 	pending("4.2/3", "timerfd", tfd, POLLIN);
 	MUST(!timerfd_settime(tfd, 0, &(struct itimerspec){ .it_value.tv_nsec = 1000000 }, NULL));

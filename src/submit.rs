@@ -333,6 +333,7 @@ impl Submit<'_> {
         if file.never_waits() {
             return Err(Errno::EINVAL);
         }
+        let events = events | companions(events);
         let args = OpArgs { kind: Kind::Poll, poll_events: events, ..bare(file, origin) };
         self.defer(file, origin, args, None)
     }
@@ -352,6 +353,15 @@ impl Submit<'_> {
 
 fn traits(file: &File) -> FileTraits {
     FileTraits { seekable: file.seekable(), nonblock: file.nonblock(), direct: file.direct() }
+}
+
+/// What wakers name along with what was asked for, which the kernel's event shows
+/// and python-libaio, say, expects: `fs/pipe.c`, `net/core/sock.c`. No file has
+/// the one without the other.
+fn companions(events: u16) -> u16 {
+    let with = |asked: i16, more: i16| if events & asked as u16 == 0 { 0 } else { more as u16 };
+    with(libc::POLLIN, libc::POLLRDNORM | libc::POLLRDBAND)
+        | with(libc::POLLOUT, libc::POLLWRNORM | libc::POLLWRBAND)
 }
 
 fn bare(file: &File, origin: Origin) -> OpArgs {
