@@ -264,6 +264,8 @@ impl Submit<'_> {
         let mut t = Transfer { write, iov, pos, rw_flags, done: 0 };
         let mut outcome = rw::attempt(self.mm, file, &mut t);
         if let Outcome::Limited(order) = outcome {
+            // Events come in the order of the writes.
+            self.publish();
             self.batch.flush(self.mm);
             outcome = rw::run_limited(self.mm, file, &mut t, order);
         }
