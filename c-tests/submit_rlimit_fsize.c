@@ -77,6 +77,13 @@ static void with_threads(void)
 	write_16(LIMIT + 100);
 }
 
+static int run(void (*fn)(void))
+{
+	memset(seen, 0, sizeof *seen);
+	MUST(ftruncate(fd, 0) == 0);
+	return in_child(fn);
+}
+
 /* One io_submit of `n` writes of 512 bytes at `offset`. */
 static struct {
 	int fd, n, rw_flags;
@@ -137,6 +144,28 @@ static void last_is_stopped(const char *what, int fd, int rw_flags, int n, long 
 	expect("3.5/11", label, st.st_size, LIMIT);
 }
 
+/* A write, one with a bad buffer that is put off, and one that the limit may stop. */
+static void in_order(void)
+{
+	static char buf[512];
+	struct rlimit limit = { LIMIT, LIMIT };
+	struct iocb cb[3], *list[3] = { cb, cb + 1, cb + 2 };
+	struct io_event ev[3];
+	io_context_t ctx = new_ctx(4);
+	int good = 0;
+
+	MUST(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	for (int i = 0; i < 20; i++) {
+		prep(&cb[0], IO_CMD_PWRITE, fd, buf, sizeof buf, 0);
+		prep(&cb[1], IO_CMD_PWRITE, job.fd, unmapped_addr(), sizeof buf, 0);
+		prep(&cb[2], IO_CMD_PWRITE, fd, buf, 1, 0);
+		cb[2].aio_rw_flags = 0x10;
+		MUST(io_submit(ctx, 3, list) == 3 && reap(ctx, 3, 3, ev, 10000) == 3);
+		good += ev[0].obj == &cb[0] && ev[1].obj == &cb[1] && ev[2].obj == &cb[2];
+	}
+	seen->res = good;
+}
+
 /* Where a write is put off, be it for the disk or for the write before it. */
 static void put_off(void)
 {
@@ -151,6 +180,9 @@ static void put_off(void)
 	last_is_stopped("behind a synchronous write", sync, 0, 2, 0, LIMIT, LIMIT);
 	last_is_stopped("appended behind a synchronous write", append, 0, 2, 0, 0, LIMIT - 512);
 	last_is_stopped("RWF_APPEND behind another", fd, 0x10 | 0x2, 2, 0, 0, LIMIT - 512);
+	job.fd = sync;
+	expect_child("3.5/11", "behind a refused one: killed by", run(in_order), 0);
+	expect("3.5/11", "behind a refused one, 20 times: the events in order", seen->res, 20);
 	/* (Buffered, where the file system has no O_DIRECT.) */
 	snprintf(path, sizeof path, "/proc/self/fd/%d", direct);
 	append = open(path, O_RDWR | O_APPEND | O_DIRECT | O_CLOEXEC);
@@ -159,13 +191,6 @@ static void put_off(void)
 	MUST(append >= 0);
 	last_is_stopped("O_APPEND and O_DIRECT", append, 0, 1, 0, 0, LIMIT);
 	last_is_stopped("O_APPEND and O_DIRECT, behind another", append, 0, 2, 0, 0, LIMIT - 512);
-}
-
-static int run(void (*fn)(void))
-{
-	memset(seen, 0, sizeof *seen);
-	MUST(ftruncate(fd, 0) == 0);
-	return in_child(fn);
 }
 
 int main(void)
