@@ -202,16 +202,17 @@ unsafe fn complete(op: OpPtr, res: i64, signal: impl FnOnce(&'static Mm)) {
         (req, op.as_ref().args(), &*req.ctx.load(Relaxed))
     };
     let Some(mm) = mm::mm() else { return };
-    // SAFETY: entered at most once, by `defer`.
-    unsafe { mm.order.leave(op.as_ref(), &|next| pass_gate(mm, next)) };
-    if let Some(engine) = mm.engine {
-        engine.kick();
-    }
     // A cancelled poll reports no events, as the kernel's does.
     let res = if args.kind == Kind::Poll && res == Errno::ECANCELED.neg() { 0 } else { res };
     crate::iovec::release(&mut args.iov);
     let event = IoEvent { data: req.data.load(Relaxed), obj: req.obj.load(Relaxed), res, res2: 0 };
     post(ctx, &[event]);
+    // Behind its event, for what finds the way clear posts its own at once.
+    // SAFETY: entered at most once, by `defer`.
+    unsafe { mm.order.leave(op.as_ref(), &|next| pass_gate(mm, next)) };
+    if let Some(engine) = mm.engine {
+        engine.kick();
+    }
     if args.is_buffered_io() {
         ctx.late.done();
     }

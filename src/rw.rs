@@ -153,12 +153,15 @@ fn in_the_way(mm: &Mm, file: &File, class: Class, write: bool) -> bool {
         })
 }
 
-/// Waits a little for the operations in the way to end.
+/// Waits a little for the operations in the way to end: for a moment in any case,
+/// as one whose event is there already may not have left yet.
 fn cleared(mm: &Mm, file: &File, class: Class, write: bool, naps: u32) -> bool {
-    (0..naps).any(|_| {
-        sys::nap();
-        !in_the_way(mm, file, class, write)
-    })
+    const LOOKS: u32 = 4;
+    (0..LOOKS).any(|_| !in_the_way(mm, file, class, write))
+        || (0..naps).any(|_| {
+            sys::nap();
+            !in_the_way(mm, file, class, write)
+        })
 }
 
 fn attempt_read(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {

@@ -162,11 +162,15 @@ impl Live {
         self.stranded.then(|| sure.saturating_sub(self.used))
     }
 
-    /// The program has taken `n` events.
+    /// The program has taken `n` events. (None: nothing is learnt, as one side may
+    /// not even have been asked.)
     pub fn reaped(&mut self, n: u64) {
+        if n == 0 {
+            return;
+        }
         self.scan();
         self.used = self.used.saturating_sub(n).max(self.pending.len() as u64);
-        if self.available() == 0 {
+        if self.available() == 0 && !self.header_changed() {
             self.used = self.pending.len() as u64;
         }
     }
