@@ -42,6 +42,27 @@ static long cold_read(int fd)
 	return r;
 }
 
+/* Refused also behind a write that aio-rs puts off. */
+static void behind_another(int fd)
+{
+	struct iocb first, *list[2] = { &first, &cb };
+	struct io_event ev[2];
+	char path[64];
+	int sync, last = 0;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	sync = open(path, O_RDWR | O_SYNC | O_CLOEXEC);
+	MUST(sync >= 0);
+	prep(&first, IO_CMD_PWRITE, sync, buf, sizeof buf, 0);
+	set(IO_CMD_PWRITE, fd, buf, sizeof buf);
+	expect("3.4/3", "behind a synchronous write: io_submit", io_submit(ctx, 2, list), 2);
+	MUST(reap(ctx, 2, 2, ev, 10000) == 2);
+	last = ev[1].obj == &cb;
+	expect("3.4/3", "behind a synchronous write", (long)ev[last].res, -EOPNOTSUPP);
+	expect("3.4/3", "the synchronous write", (long)ev[!last].res, sizeof buf);
+	close(sync);
+}
+
 int main(void)
 {
 	int p[2], s[2];
@@ -68,6 +89,7 @@ int main(void)
 	expect_soon("3.4/3", "ext4 buffered write of no bytes", ctx, &cb, -EOPNOTSUPP);
 	set(IO_CMD_PWRITEV, fd, NULL, 0);
 	expect_soon("3.4/3", "ext4 buffered write of no segments", ctx, &cb, -EOPNOTSUPP);
+	behind_another(fd);
 	set(IO_CMD_PREAD, fd, buf, 0);
 	expect_soon("3.4/3", "ext4 buffered read of no bytes", ctx, &cb, 0);
 	set(IO_CMD_PWRITE, direct, page, 0);

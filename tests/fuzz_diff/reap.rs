@@ -19,6 +19,13 @@ const MAGIC: u32 = 0xa10a_10a1;
 
 impl Calls {
     pub fn get_events(&self, rings: &mut Rings, g: &GetEvents) -> Outcome {
+        let mut g = g.clone();
+        let room = (EVENTS_LEN / EVENT) as i64;
+        // More than there is room for would be written over other memory.
+        if g.events == Dest::Good && (g.old || g.min <= g.nr) {
+            (g.min, g.nr) = (g.min.min(room), g.nr.min(room));
+        }
+        let g = &g;
         let ctx = context(rings, &g.ctx);
         let live = slot_of(rings, ctx).and_then(|slot| rings.get(slot));
         let min = if g.old { 1 } else { g.min };
@@ -64,16 +71,13 @@ impl Calls {
         if dies && self.kernel {
             return Outcome::would_die();
         }
-        // More than there is room for would be written over other memory.
-        let nr = if at == EVENTS { g.nr.min(room as i64) } else { g.nr };
-        let min = if g.nr == nr { g.min } else { g.min.min(nr) };
         // SAFETY: `nr` events fit or end in a fault; ours checks everything.
         let mut outcome = self.call(|lib| unsafe {
             match g.mask {
-                _ if g.old => (lib.old_getevents)(ctx, nr, at, timeout),
+                _ if g.old => (lib.old_getevents)(ctx, g.nr, at, timeout),
                 // (A signal let through would come later to the kernel's side.)
-                Some(_) if !dies => (lib.io_pgetevents)(ctx, min, nr, at, timeout, mask),
-                _ => (lib.io_getevents)(ctx, min, nr, at, timeout),
+                Some(_) if !dies => (lib.io_pgetevents)(ctx, g.min, g.nr, at, timeout, mask),
+                _ => (lib.io_getevents)(ctx, g.min, g.nr, at, timeout),
             }
         });
         let handed = match outcome.answer {

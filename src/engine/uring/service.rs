@@ -274,8 +274,15 @@ impl Service {
             };
         }
         let transfer = matches!(args.kind, Kind::Read | Kind::Write);
-        if res == -libc::ECANCELED && cancel.is_null() && args.is_device_io() {
-            // The kernel had no worker for it (RLIMIT_NPROC, the pids cgroup).
+        // The kernel had no worker for it (RLIMIT_NPROC, the pids cgroup).
+        let no_worker = res == -libc::ECANCELED && cancel.is_null() && args.is_device_io();
+        // The ring says so for EOPNOTSUPP, too, which pwritev2 can tell from it.
+        let unclear = res == -libc::EAGAIN
+            && args.kind == Kind::Write
+            && args.rw_flags & crate::abi::RWF_NOWAIT != 0
+            && args.traits.seekable
+            && !args.traits.direct;
+        if no_worker || unclear {
             let file = types::Fixed(o.pin.load(Relaxed));
             self.in_flight += 1;
             let sqe = opcode::FixedFdInstall::new(file, 0).build();
