@@ -319,8 +319,8 @@ int io_pgetevents(io_context_t ctx,
                   sigset_t *sigmask);
 
 /**
- * io_setup for `maxevents` > 0, whatever `*ctxp` holds; -EINVAL otherwise.
- * `ctxp` can be written, as with libaio.
+ * io_setup for `maxevents` > 0, whatever `*ctxp` holds; -EINVAL otherwise, and
+ * -EFAULT for a `ctxp` that cannot be written.
  */
 int io_queue_init(int maxevents, io_context_t *ctxp);
 

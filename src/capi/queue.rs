@@ -1,30 +1,29 @@
 //! The io_queue_* functions, which libaio makes of the system calls.
 
 use super::header::{io_context_t, io_event, iocb};
-use super::syscalls::{SHORTCUT, destroy, getevents, io_setup};
+use super::syscalls::{SHORTCUT, destroy, getevents, setup};
 use super::{entry, symver};
 use crate::errno::Errno;
+use crate::uaccess;
 use std::ffi::{c_int, c_long, c_void};
 use std::mem::MaybeUninit;
-use std::ptr::null_mut;
 
 /// What io_set_callback stores in `iocb.data`.
 type IoCallback = unsafe extern "C" fn(io_context_t, *mut iocb, c_long, c_long);
 
 static NO_WAIT: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// io_setup for `maxevents` > 0, whatever `*ctxp` holds; -EINVAL otherwise.
-///
-/// # Safety
-/// `ctxp` can be written, as with libaio.
+/// io_setup for `maxevents` > 0, whatever `*ctxp` holds; -EINVAL otherwise, and
+/// -EFAULT for a `ctxp` that cannot be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn io_queue_init(maxevents: c_int, ctxp: *mut io_context_t) -> c_int {
-    if maxevents <= 0 {
-        return Errno::EINVAL.neg() as c_int;
-    }
-    // SAFETY: by the caller's word.
-    unsafe { ctxp.write(null_mut()) };
-    io_setup(maxevents, ctxp)
+pub extern "C" fn io_queue_init(maxevents: c_int, ctxp: *mut io_context_t) -> c_int {
+    entry(|| {
+        if maxevents <= 0 {
+            return Err(Errno::EINVAL);
+        }
+        uaccess::put_user_probed(ctxp as u64, 0usize)?;
+        setup(maxevents as u32, ctxp as u64)
+    })
 }
 symver!("io_queue_init", "io_queue_init@@LIBAIO_0.1");
 
