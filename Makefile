@@ -61,6 +61,10 @@ check: ## format, lint, unit tests, gates, C tests, fio and qemu: all that CI ru
 c-tests: all ## the C tests only (AIO_TEST_FILTER=, AIO_TEST_MODES=, AIO_TEST_JOBS=)
 	@AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test c_tests
 
+.PHONY: conformance
+conformance: c-tests ## run the C tests and write docs/conformance.md from what they say
+	@AIO_RS_WRITE_CONFORMANCE=1 AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test conformance
+
 .PHONY: gates
 gates: all ## the header, layout and symbol gates only
 	@AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test header --test layout --test symbols

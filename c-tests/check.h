@@ -82,11 +82,20 @@ static inline void expect_true(const char *id, const char *label, int cond)
 	check_str(id, label, cond ? "yes" : "no", "yes");
 }
 
+/* For the runner, on stderr: what a check below wants of aio-rs in this mode is
+ * what the kernel does. */
+static inline void note_same(const char *id, int same)
+{
+	if (on_ours())
+		fprintf(stderr, "%s %s\n", id, same ? "same" : "differs");
+}
+
 /* A deliberate difference (docs/differences.md): the kernel must answer
  * `kernel`, aio-rs must answer `ours`; both print the same neutral line. */
 static inline void expect_differs(const char *id, const char *label, long got, long kernel, long ours)
 {
 	long want = on_ours() ? ours : kernel;
+	note_same(id, ours == kernel);
 	check_str(id, label, got == want ? "as documented" : res(got), "as documented");
 }
 
@@ -94,6 +103,7 @@ static inline void expect_differs(const char *id, const char *label, long got, l
 static inline void expect_may_differ(const char *id, const char *label, long got, long kernel, long ours)
 {
 	int good = got == kernel || (on_ours() && got == ours);
+	note_same(id, 0);
 	check_str(id, label, good ? "as documented" : res(got), "as documented");
 }
 
@@ -102,6 +112,7 @@ static inline void expect_may_differ(const char *id, const char *label, long got
 static inline void expect_documented(const char *id, const char *label, int kernel, int ours)
 {
 	int good = on_ours() ? ours : kernel;
+	note_same(id, 0);
 	check_str(id, label, good ? "as documented" : "otherwise", "as documented");
 }
 
@@ -226,18 +237,27 @@ static inline int reap(io_context_t ctx, long min, long nr, struct io_event *ev,
 /* io_submit of one iocb, then the res of its event; a refusal is returned as
  * SUBMIT_ERR(error) so that it cannot be taken for an event's error. */
 #define SUBMIT_ERR(e) ((e) - 100000L)
-static inline long run1(io_context_t ctx, struct iocb *cb)
+static inline long run_within(io_context_t ctx, struct iocb *cb, long ms)
 {
 	struct io_event ev;
 	int r = submit1(ctx, cb);
 	if (r != 1)
 		return SUBMIT_ERR(r);
-	r = reap(ctx, 1, 1, &ev, 10000);
+	r = reap(ctx, 1, 1, &ev, ms);
 	if (r != 1)
 		return NO_EVENT;
 	if (ev.obj != cb || ev.data != cb->data || ev.res2 != 0)
 		return NO_EVENT - 1;
 	return (long)ev.res;
+}
+static inline long run1(io_context_t ctx, struct iocb *cb)
+{
+	return run_within(ctx, cb, 10000);
+}
+/* The event must be in the ring when io_submit returns. */
+static inline long run_inline(io_context_t ctx, struct iocb *cb)
+{
+	return run_within(ctx, cb, 0);
 }
 static inline const char *run_str(long r)
 {
@@ -263,6 +283,18 @@ static inline void expect_refused(const char *id, const char *label, io_context_
 static inline void expect_event(const char *id, const char *label, io_context_t ctx, struct iocb *cb, long want)
 {
 	check_str(id, label, run_str(run1(ctx, cb)), run_str(want));
+}
+
+/* The same, and the event is in the ring when io_submit returns. */
+static inline void expect_inline(const char *id, const char *label, io_context_t ctx, struct iocb *cb, long want)
+{
+	check_str(id, label, run_str(run_inline(ctx, cb)), run_str(want));
+}
+/* The kernel does it inline, aio-rs perhaps later, but if `same`. */
+static inline void expect_soon(const char *id, const char *label, io_context_t ctx, struct iocb *cb, long want, int same)
+{
+	note_same(id, same);
+	check_str(id, label, run_str(run_within(ctx, cb, on_ours() && !same ? 10000 : 0)), run_str(want));
 }
 
 /* What an eventfd has counted, 0 if nothing; never waits, and needs no poll(2),

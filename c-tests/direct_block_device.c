@@ -19,15 +19,15 @@ int main(void)
 	alignment_rules("device", ctx, fd, 4096);
 
 	io_prep_pread(&cb, fd, buf, 4096, SIZE);
-	expect_inline("3.7/14", "read at the end", ctx, &cb, 0);
+	expect_soon("3.7/14", "read at the end", ctx, &cb, 0, 0);
 	io_prep_pread(&cb, fd, buf, 4096, SIZE + 4096);
-	expect_inline("3.7/14", "read after the end", ctx, &cb, 0);
+	expect_soon("3.7/14", "read after the end", ctx, &cb, 0, 0);
 	io_prep_pread(&cb, fd, buf, 100, SIZE);
-	expect_inline("3.7/9", "device: read at the end, length 100", ctx, &cb, 0);
+	expect_soon("3.7/9", "device: read at the end, length 100", ctx, &cb, 0, 0);
 	io_prep_pread(&cb, fd, buf, 4096, SIZE + 1);
-	expect_inline("3.7/9", "device: read after the end, offset unaligned", ctx, &cb, 0);
+	expect_soon("3.7/9", "device: read after the end, offset unaligned", ctx, &cb, 0, 0);
 	io_prep_pread(&cb, fd, buf, 4096, SIZE - 1);
-	expect_inline("3.7/10", "device: read before the end, offset unaligned", ctx, &cb, -EINVAL);
+	expect_soon("3.7/10", "device: read before the end, offset unaligned", ctx, &cb, -EINVAL, 0);
 	memset(buf, 0, 8192);
 	io_prep_pread(&cb, fd, buf, 8192, SIZE - 4096);
 	expect_event("3.7/14", "read across the end", ctx, &cb, 4096);
@@ -35,9 +35,9 @@ int main(void)
 
 	memset(buf, 'e', 8192);
 	io_prep_pwrite(&cb, fd, buf, 4096, SIZE);
-	expect_inline("3.7/14", "write at the end", ctx, &cb, -ENOSPC);
+	expect_soon("3.7/14", "write at the end", ctx, &cb, -ENOSPC, 0);
 	io_prep_pwrite(&cb, fd, buf, 4096, SIZE + 4096);
-	expect_inline("3.7/14", "write after the end", ctx, &cb, -ENOSPC);
+	expect_soon("3.7/14", "write after the end", ctx, &cb, -ENOSPC, 0);
 	io_prep_pwrite(&cb, fd, buf, 8192, SIZE - 4096);
 	expect_in_flight("3.7/14", "write across the end", s, SLOWFS_WRITE, ctx, &cb, 4096);
 	expect("3.7/14", "write across the end: data", memcmp(buf, slowfs_data(s, 0) + SIZE - 4096, 4096), 0);

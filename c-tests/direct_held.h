@@ -28,6 +28,7 @@ static inline void expect_waited_for(const char *id, const char *label, struct s
 	long from = now_ms(), took, got;
 	int r;
 
+	note_same(id, 0);
 	slowfs_delay(s, op, 100);
 	r = submit1(ctx, cb);
 	took = now_ms() - from;

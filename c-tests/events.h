@@ -30,14 +30,6 @@ static inline void expect_reaped(const char *id, const char *label, io_context_t
 {
 	check_str(id, label, run_str(event_of(ctx, cb, ms)), run_str(want));
 }
-/* io_submit accepts, and the kernel has the event in the ring when it returns;
- * aio-rs may deliver it later. */
-static inline void expect_inline(const char *id, const char *label, io_context_t ctx, struct iocb *cb, long want)
-{
-	int r = submit1(ctx, cb);
-	long got = r == 1 ? event_of(ctx, cb, on_ours() ? 10000 : 0) : SUBMIT_ERR(r);
-	check_str(id, label, run_str(got), run_str(want));
-}
 /* io_submit accepts, no event for now. */
 static inline void expect_pending(const char *id, const char *label, io_context_t ctx, struct iocb *cb)
 {

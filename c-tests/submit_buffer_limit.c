@@ -60,13 +60,13 @@ int main(int argc, char **argv)
 		if (!at[i].good)
 			expect_refused_key(at[i].id, label, ctx, &cb, -EFAULT, "cleared");
 		else
-			expect_soon(at[i].id, label, ctx, &cb, at[i].n ? -EFAULT : 0);
+			expect_inline(at[i].id, label, ctx, &cb, at[i].n ? -EFAULT : 0);
 		snprintf(label, sizeof label, "/dev/null pwrite, %s", at[i].name);
 		prep(&cb, IO_CMD_PWRITE, null, end + at[i].from_end, at[i].n, 0);
 		if (!at[i].good)
 			expect_refused_key(at[i].id, label, ctx, &cb, -EFAULT, "cleared");
 		else
-			expect_soon(at[i].id, label, ctx, &cb, at[i].null);
+			expect_inline(at[i].id, label, ctx, &cb, at[i].null);
 	}
 	expect_true("3.6/3", "ring empty at the end", ring_empty(ctx));
 	expect("3.6/3", "io_destroy", io_destroy(ctx), 0);

@@ -25,7 +25,7 @@ int main(void)
 	/* The last byte of a page is the last of the iocb; one byte further is too far. */
 	where = (struct iocb *)edge_alloc(sizeof cb);
 	*where = cb;
-	expect_soon("3.2/10", "iocb ends with its page", ctx, where, 16);
+	expect_inline("3.2/10", "iocb ends with its page", ctx, where, 16);
 	for (int have = 63; have > 0; have -= have > 48 ? 1 : 16) {
 		char label[64];
 		p = edge_alloc((size_t)have);
@@ -39,7 +39,7 @@ int main(void)
 	page = edge_alloc(2 * PAGE);
 	where = (struct iocb *)(page + PAGE - 24);
 	memcpy(where, &cb, sizeof cb);
-	expect_soon("3.2/10", "iocb across two mapped pages", ctx, where, 16);
+	expect_inline("3.2/10", "iocb across two mapped pages", ctx, where, 16);
 	/* Readable start, PROT_NONE end. */
 	memcpy(where, &cb, sizeof cb);
 	MUST(mprotect(page + PAGE, PAGE, PROT_NONE) == 0);
@@ -63,7 +63,7 @@ int main(void)
 		other += submit1(ctx, where) != -EFAULT;
 	expect("3.2/11", "500 times", other, 0);
 	prep(&cb, IO_CMD_PWRITE, fd, buf, 16, 0);
-	expect_soon("3.2/11", "a good one afterwards", ctx, &cb, 16);
+	expect_inline("3.2/11", "a good one afterwards", ctx, &cb, 16);
 
 #define READONLY_WITH(label, change, want)                               \
 	do {                                                             \
@@ -80,7 +80,7 @@ int main(void)
 	READONLY_WITH("read-only, bad fd", where->aio_fildes = closed_fd(), -EBADF);
 	MUST(mprotect(page, PAGE, PROT_READ | PROT_WRITE) == 0);
 	prep(where, IO_CMD_PWRITE, fd, buf, 16, 0);
-	expect_soon("3.2/11", "the same page writable again", ctx, where, 16);
+	expect_inline("3.2/11", "the same page writable again", ctx, where, 16);
 	MUST(mprotect(page, PAGE, PROT_READ) == 0);
 	expect("3.2/11", "and read-only again", submit1(ctx, where), -EFAULT);
 	munmap(page, PAGE);

@@ -47,8 +47,10 @@ static void taken(const char *id, const char *flag, int flags, size_t from, size
 		set(&op[i], flags);
 		if (op[i].fd == &direct)
 			expect_event(id, label, ctx, &cb, (long)op[i].n);
+		else if (flags & (DSYNC | SYNC) && op[i].code == IO_CMD_PWRITE)
+			expect_soon(id, label, ctx, &cb, (long)op[i].n, submit_kernel());
 		else
-			expect_soon(id, label, ctx, &cb, (long)op[i].n);
+			expect_inline(id, label, ctx, &cb, (long)op[i].n);
 	}
 }
 

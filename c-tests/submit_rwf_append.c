@@ -30,10 +30,10 @@ int main(void)
 	MUST(fd >= 0 && pwrite(fd, "abcdefgh", 8, 0) == 8 && lseek(fd, 3, SEEK_SET) == 3);
 	ctx = new_ctx(8);
 	write_at("12", 0, APPEND);
-	expect_soon("3.4/4", "APPEND write, offset 0", ctx, &cb, 2);
+	expect_inline("3.4/4", "APPEND write, offset 0", ctx, &cb, 2);
 	holds("3.4/4", "the file", "abcdefgh12");
 	write_at("34", 1000, APPEND);
-	expect_soon("3.4/4", "APPEND write, offset 1000", ctx, &cb, 2);
+	expect_inline("3.4/4", "APPEND write, offset 1000", ctx, &cb, 2);
 	holds("3.4/4", "the file", "abcdefgh1234");
 	expect("3.4/4", "f_pos", lseek(fd, 0, SEEK_CUR), 3);
 	write_at("X", -1, APPEND);
@@ -47,7 +47,7 @@ int main(void)
 	cb.aio_rw_flags = APPEND | NOAPPEND;
 	expect_refused_key("3.4/6", "APPEND + NOAPPEND read", ctx, &cb, -EINVAL, "cleared");
 	write_at("ZZ", 0, NOAPPEND);
-	expect_soon("3.4/5", "NOAPPEND write", ctx, &cb, 2);
+	expect_inline("3.4/5", "NOAPPEND write", ctx, &cb, 2);
 	holds("3.4/5", "the file", "ZZcdefgh1234");
 	write_at("YY", 0, APPEND | NOAPPEND);
 	expect_refused_key("3.4/6", "APPEND + NOAPPEND write", ctx, &cb, -EINVAL, "cleared");
@@ -56,13 +56,13 @@ int main(void)
 	/* The same file, open O_APPEND. */
 	MUST(fcntl(fd, F_SETFL, O_APPEND) == 0);
 	write_at("56", 0, 0);
-	expect_soon("3.4/4", "O_APPEND fd, offset 0", ctx, &cb, 2);
+	expect_inline("3.4/4", "O_APPEND fd, offset 0", ctx, &cb, 2);
 	holds("3.4/4", "the file", "ZZcdefgh123456");
 	write_at("QQ", 2, NOAPPEND);
-	expect_soon("3.4/5", "O_APPEND fd, NOAPPEND write, offset 2", ctx, &cb, 2);
+	expect_inline("3.4/5", "O_APPEND fd, NOAPPEND write, offset 2", ctx, &cb, 2);
 	holds("3.4/5", "the file", "ZZQQefgh123456");
 	write_at("78", 2, APPEND);
-	expect_soon("3.4/4", "O_APPEND fd, APPEND write, offset 2", ctx, &cb, 2);
+	expect_inline("3.4/4", "O_APPEND fd, APPEND write, offset 2", ctx, &cb, 2);
 	holds("3.4/4", "the file", "ZZQQefgh12345678");
 	write_at("YY", 0, APPEND | NOAPPEND);
 	expect_refused_key("3.4/6", "O_APPEND fd, APPEND + NOAPPEND write", ctx, &cb, -EINVAL, "cleared");

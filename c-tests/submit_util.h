@@ -96,31 +96,6 @@ static inline void expect_refused_key(const char *id, const char *label, io_cont
 	check_str(id, label, got, want);
 }
 
-/* As run1, but the event must be in the ring when io_submit returns. */
-static inline long run_inline(io_context_t ctx, struct iocb *cb)
-{
-	struct io_event ev;
-	int r = submit1(ctx, cb);
-	if (r != 1)
-		return SUBMIT_ERR(r);
-	r = reap(ctx, 1, 1, &ev, 0);
-	if (r != 1)
-		return NO_EVENT;
-	if (ev.obj != cb || ev.data != cb->data || ev.res2 != 0)
-		return NO_EVENT - 1;
-	return (long)ev.res;
-}
-/* For what both do inline: cached reads and small writes of regular files. */
-static inline void expect_inline(const char *id, const char *label, io_context_t ctx, struct iocb *cb, long want)
-{
-	check_str(id, label, run_str(run_inline(ctx, cb)), run_str(want));
-}
-/* For what the kernel does inline and aio-rs perhaps later. */
-static inline void expect_soon(const char *id, const char *label, io_context_t ctx, struct iocb *cb, long want)
-{
-	check_str(id, label, run_str(on_ours() ? run1(ctx, cb) : run_inline(ctx, cb)), run_str(want));
-}
-
 /* The descriptor of a tmpfs of that size, mounted nowhere; -1 without the right to. */
 static inline int tmpfs_dir(const char *size)
 {

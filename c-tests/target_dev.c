@@ -13,7 +13,7 @@ static void io(const char *id, const char *path, int op, size_t n, long want)
 	memset(buf, 0x55, sizeof buf);
 	prep(&cb, op, fd, buf, n, 12345);
 	snprintf(label, sizeof label, "%s, %s of %zu", path, op == IO_CMD_PREAD ? "pread" : "pwrite", n);
-	expect_soon(id, label, ctx, &cb, want);
+	expect_inline(id, label, ctx, &cb, want);
 	if (op == IO_CMD_PREAD && want > 0) {
 		int same = 0;
 		for (size_t i = 0; i < n; i++)

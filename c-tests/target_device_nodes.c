@@ -13,9 +13,9 @@ int main(void)
 	prep(&cb, IO_CMD_PREAD, kmsg, buf, sizeof buf, 0);
 	expect_refused_key("3.9/11", "/dev/kmsg, pread", ctx, &cb, -EINVAL, "cleared");
 	prep(&cb, IO_CMD_PREAD, fuse, buf, sizeof buf, 0);
-	expect_soon("3.9/16", "/dev/fuse, pread", ctx, &cb, -EPERM);
+	expect_inline("3.9/16", "/dev/fuse, pread", ctx, &cb, -EPERM);
 	prep(&cb, IO_CMD_PWRITE, fuse, buf, 16, 0);
-	expect_soon("3.9/16", "/dev/fuse, pwrite", ctx, &cb, -EPERM);
+	expect_inline("3.9/16", "/dev/fuse, pwrite", ctx, &cb, -EPERM);
 	expect_true("3.9/16", "ring empty at the end", ring_empty(ctx));
 	expect("3.9/16", "io_destroy", io_destroy(ctx), 0);
 	return check_done();

@@ -12,11 +12,11 @@ static void same_as_pread(const char *path)
 	MUST(fd >= 0);
 	ssize_t n = pread(fd, b, sizeof b, 0);
 	prep(&cb, IO_CMD_PREAD, fd, a, sizeof a, 0);
-	long r = on_ours() ? run1(ctx, &cb) : run_inline(ctx, &cb);
+	long r = run_inline(ctx, &cb);
 	expect_true("3.9/15", path, n > 0 && r == n && !memcmp(a, b, (size_t)n));
 	n = pread(fd, b, 4, 2);
 	prep(&cb, IO_CMD_PREAD, fd, a, 4, 2);
-	r = on_ours() ? run1(ctx, &cb) : run_inline(ctx, &cb);
+	r = run_inline(ctx, &cb);
 	expect_true("3.9/15", "the same from offset 2", n >= 0 && r == n && !memcmp(a, b, (size_t)n));
 	close(fd);
 }
@@ -41,26 +41,26 @@ int main(void)
 		char label[64];
 		snprintf(label, sizeof label, "%s, pwrite", name[i]);
 		prep(&cb, IO_CMD_PWRITE, fds[i], "0123456789", 10, 3);
-		expect_soon("3.9/14", label, ctx, &cb, 10);
+		expect_inline("3.9/14", label, ctx, &cb, 10);
 		snprintf(label, sizeof label, "%s, pread", name[i]);
 		memset(buf, '.', sizeof buf);
 		prep(&cb, IO_CMD_PREAD, fds[i], buf, 64, 0);
-		expect_soon("3.9/14", label, ctx, &cb, 13);
+		expect_inline("3.9/14", label, ctx, &cb, 13);
 		snprintf(label, sizeof label, "%s, data", name[i]);
 		expect_true("3.9/14", label, !memcmp(buf, "\0\0\0" "0123456789.", 14));
 		snprintf(label, sizeof label, "%s, pread at the end", name[i]);
 		cb.u.c.offset = 13;
-		expect_soon("3.9/14", label, ctx, &cb, 0);
+		expect_inline("3.9/14", label, ctx, &cb, 0);
 	}
 	MUST(fcntl(fds[0], F_ADD_SEALS, F_SEAL_GROW) == 0);
 	prep(&cb, IO_CMD_PWRITE, fds[0], "xx", 2, 20);
-	expect_soon("3.9/14", "memfd sealed against growing, pwrite beyond", ctx, &cb, -EPERM);
+	expect_inline("3.9/14", "memfd sealed against growing, pwrite beyond", ctx, &cb, -EPERM);
 	cb.u.c.offset = 0;
-	expect_soon("3.9/14", "memfd sealed against growing, pwrite inside", ctx, &cb, 2);
+	expect_inline("3.9/14", "memfd sealed against growing, pwrite inside", ctx, &cb, 2);
 	MUST(fcntl(fds[0], F_ADD_SEALS, F_SEAL_WRITE) == 0);
-	expect_soon("3.9/14", "memfd sealed against writing, pwrite", ctx, &cb, -EPERM);
+	expect_inline("3.9/14", "memfd sealed against writing, pwrite", ctx, &cb, -EPERM);
 	prep(&cb, IO_CMD_PREAD, fds[0], buf, 64, 0);
-	expect_soon("3.9/14", "memfd sealed against writing, pread", ctx, &cb, 13);
+	expect_inline("3.9/14", "memfd sealed against writing, pread", ctx, &cb, 13);
 
 	same_as_pread("/proc/version");
 	same_as_pread("/proc/sys/kernel/ostype");

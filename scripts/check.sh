@@ -31,8 +31,8 @@ step() {
 	summary+=("$(printf '%-22s %6d %6d %6d %6d s' "$name" "$p" "$f" "$s" $((SECONDS - start)))")
 }
 
-# The slow ones come last.
-slow=(c_tests fio qemu)
+# The slow ones come last; conformance reads what c_tests found.
+slow=(c_tests conformance fio qemu)
 quick=()
 for file in tests/*.rs; do
 	test=$(basename "$file" .rs)

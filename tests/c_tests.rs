@@ -8,7 +8,7 @@
 //! Environment:
 //! - `AIO_TEST_FILTER`: words; only programs with one of them in their name
 //! - `AIO_TEST_MODES`: names of modes (below)
-//! - `AIO_TEST_JOBS`: programs at a time (default 2, or the number of CPUs)
+//! - `AIO_TEST_JOBS`: runs at a time (default 2 a CPU: most of them only sleep)
 //! - `AIO_TEST_TIMEOUT`: seconds for one run (default 60)
 //! - `AIO_TEST_DIR`: where the programs make their files
 //!
@@ -19,15 +19,16 @@
 mod support;
 
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::artefacts::Artefacts;
-use support::c_programs::{self, Record, Results, headers, programs, sources};
+use support::c_programs::{self, InMode, Record, Results, headers, note, programs, sources};
 use support::report::{List, Report, list};
 use support::run::{End, Outcome, run};
 use support::{compiler, diff, root};
@@ -120,7 +121,7 @@ impl Options {
                 .iter()
                 .filter(|m| wanted.is_empty() || wanted.iter().any(|w| w == m.name))
                 .collect(),
-            jobs: number("AIO_TEST_JOBS").unwrap_or(cpus.min(2)).max(1),
+            jobs: number("AIO_TEST_JOBS").unwrap_or(cpus * 2).max(1),
             limit: Duration::from_secs(number("AIO_TEST_TIMEOUT").unwrap_or(60) as u64),
             dir: env::var_os("AIO_TEST_DIR").map_or_else(built, PathBuf::from),
         }
@@ -216,8 +217,29 @@ fn command(name: &Path, mode: Option<&Mode>) -> Command {
     command
 }
 
+/// The kernel's limit is the host's: while a program of `alone.list` is on the
+/// system's library, no other may be, of another checkout neither.
+fn host_lock(name: &str) -> Option<File> {
+    // Another user's file is as good, if it can be read.
+    let file = |name| {
+        let path = env::temp_dir().join(name);
+        File::open(&path).or_else(|_| File::create(&path)).ok()
+    };
+    // Who wants to be alone lets no newcomers through the gate.
+    let (gate, host) = (file("aio-rs-c-tests.gate")?, file("aio-rs-c-tests.lock")?);
+    if list("alone.list").contains_key(name) {
+        gate.lock().ok()?;
+        host.lock().ok()?;
+    } else {
+        gate.lock_shared().ok()?;
+        host.lock_shared().ok()?;
+    }
+    Some(host)
+}
+
 /// One run, in a directory of its own.
 fn run_program(name: &str, mode: Option<&Mode>, options: &Options) -> Outcome {
+    let _host = mode.is_none().then(|| host_lock(name));
     let dir =
         tempfile::Builder::new().prefix("run-").tempdir_in(&options.dir).expect("a directory");
     let mut command = command(&program_for(name, mode.map(|m| m.way)), mode);
@@ -231,25 +253,7 @@ struct Verdict {
     /// Where it failed, and what is to be shown of it.
     failed: Vec<(&'static str, String)>,
     skipped: Option<String>,
-    /// What it printed on the system's library.
-    reference: String,
-}
-
-impl Verdict {
-    fn record(&self, name: &str, modes: &[&'static Mode]) -> Record {
-        let mut record = Record::new(name, &self.reference);
-        for mode in modes.iter().map(|m| m.name) {
-            let said = if self.skipped.is_some() {
-                "skip"
-            } else if self.passed.contains(&mode) {
-                "pass"
-            } else {
-                "fail"
-            };
-            record.modes.insert(mode.to_owned(), said.to_owned());
-        }
-        record
-    }
+    record: Record,
 }
 
 fn details(outcome: &Outcome) -> String {
@@ -257,8 +261,9 @@ fn details(outcome: &Outcome) -> String {
     if let End::Hang(threads) = &outcome.end {
         text += threads;
     }
-    if !outcome.stderr.is_empty() {
-        text += &format!("stderr: {}\n", last_lines(&outcome.stderr, 20));
+    let stderr: Vec<&str> = outcome.stderr.lines().filter(|line| note(line).is_none()).collect();
+    if !stderr.is_empty() {
+        text += &format!("stderr: {}\n", last_lines(&stderr.join("\n"), 20));
     }
     text
 }
@@ -271,13 +276,18 @@ fn last_lines(text: &str, n: usize) -> String {
 fn judge(name: &str, skips: &List, modes: &[&'static Mode], options: &Options) -> Verdict {
     let mut verdict = Verdict::default();
     let reference = run_program(name, None, options);
-    verdict.reference.clone_from(&reference.stdout);
+    verdict.record = Record::new(name, &reference.stdout);
     if reference.end == SKIP {
         let said = reference.stdout.lines().last().and_then(|line| line.strip_prefix("SKIP "));
         match said
             .filter(|said| skips.get(name).is_some_and(|known| known.iter().any(|w| w == said)))
         {
-            Some(reason) => verdict.skipped = Some(reason.to_owned()),
+            Some(reason) => {
+                verdict.skipped = Some(reason.to_owned());
+                for mode in modes {
+                    verdict.record.modes.insert(mode.name.to_owned(), InMode::new("skip", ""));
+                }
+            }
             None => verdict.failed.push((
                 "kernel",
                 format!("a skip that skips.list does not name\n{}", reference.stdout),
@@ -294,10 +304,14 @@ fn judge(name: &str, skips: &List, modes: &[&'static Mode], options: &Options) -
         verdict.failed.push(("kernel", text));
         return verdict;
     }
-    for mode in modes {
-        let ours = run_program(name, Some(mode), options);
+    let runs: Vec<Outcome> =
+        modes.par_iter().map(|mode| run_program(name, Some(mode), options)).collect();
+    for (mode, ours) in modes.iter().zip(runs) {
         let same = ours.stdout == reference.stdout;
-        if same && ours.end == reference.end {
+        let good = same && ours.end == reference.end;
+        let told = InMode::new(if good { "pass" } else { "fail" }, &ours.stderr);
+        verdict.record.modes.insert(mode.name.to_owned(), told);
+        if good {
             verdict.passed.push(mode.name);
             continue;
         }
@@ -311,31 +325,15 @@ fn judge(name: &str, skips: &List, modes: &[&'static Mode], options: &Options) -
     verdict
 }
 
-/// The programs of `names`, `jobs` at a time; a line for each as it is done.
-fn run_all(names: Vec<String>, jobs: usize, options: &Options, report: &Mutex<Report>) -> Results {
-    let (skips, not_linked) = (list("skips.list"), list("not-linked.list"));
-    let queue = Mutex::new(VecDeque::from(names));
-    let results = Mutex::new(Results::new());
-    let next = || queue.lock().pop_front();
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some(name) = next() {
-                    let started = Instant::now();
-                    let modes: Vec<&'static Mode> = options
-                        .modes
-                        .iter()
-                        .filter(|m| m.runs(&name, &not_linked))
-                        .copied()
-                        .collect();
-                    let verdict = judge(&name, &skips, &modes, options);
-                    print(&name, &verdict, started.elapsed(), &mut report.lock());
-                    results.lock().insert(name.clone(), verdict.record(&name, &modes));
-                }
-            });
-        }
-    });
-    results.into_inner()
+/// One program; a line for it when it is done.
+fn run_one(name: String, options: &Options, report: &Mutex<Report>) -> (String, Record) {
+    let started = Instant::now();
+    let not_linked = list("not-linked.list");
+    let modes: Vec<&'static Mode> =
+        options.modes.iter().filter(|m| m.runs(&name, &not_linked)).copied().collect();
+    let verdict = judge(&name, &list("skips.list"), &modes, options);
+    print(&name, &verdict, started.elapsed(), &mut report.lock());
+    (name, verdict.record)
 }
 
 fn print(name: &str, verdict: &Verdict, time: Duration, report: &mut Report) {
@@ -415,39 +413,28 @@ fn check_modes(options: &Options, report: &mut Report) {
     }
 }
 
-/// Tools first; without them nothing can be said. Then what is to be run.
-fn compile_all(names: &[String], jobs: usize, report: &Mutex<Report>) -> bool {
+/// What is to be run, and the tools.
+fn compile_all(names: &[String], report: &Mutex<Report>) {
     let tools = sources().join("tools");
-    let mut work: VecDeque<(PathBuf, PathBuf, Header)> = VecDeque::new();
-    work.push_back((tools.join("deny_uring.c"), tool("deny_uring"), Header::System));
+    let mut work = vec![(tools.join("deny_uring.c"), tool("deny_uring"), Header::System)];
     for (header, way) in [(Header::System, None), (Header::Ours, Some(Way::Linked))] {
-        work.push_back((tools.join("where.c"), program_for("where", way), header));
+        work.push((tools.join("where.c"), program_for("where", way), header));
         for name in names {
-            let source = sources().join(format!("{name}.c"));
-            work.push_back((source, program_for(name, way), header));
+            work.push((sources().join(format!("{name}.c")), program_for(name, way), header));
         }
     }
-    let work = Mutex::new(work);
-    let next = || work.lock().pop_front();
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some((source, program, header)) = next() {
-                    if let Err(text) = compile(&source, &program, header) {
-                        // What an older source made must not be run in its place.
-                        let _ = fs::remove_file(&program);
-                        let with = match header {
-                            Header::System => "the system's header",
-                            Header::Ours => "our header",
-                        };
-                        let what = format!("{} does not compile with {with}", source.display());
-                        report.lock().fail(&what, &text);
-                    }
-                }
-            });
+    work.into_par_iter().for_each(|(source, program, header)| {
+        if let Err(text) = compile(&source, &program, header) {
+            // What an older source made must not be run in its place.
+            let _ = fs::remove_file(&program);
+            let with = match header {
+                Header::System => "the system's header",
+                Header::Ours => "our header",
+            };
+            let what = format!("{} does not compile with {with}", source.display());
+            report.lock().fail(&what, &text);
         }
     });
-    report.lock().failed == 0
 }
 
 fn main() -> ExitCode {
@@ -455,8 +442,9 @@ fn main() -> ExitCode {
     let names: Vec<String> = programs().into_iter().filter(|name| options.chosen(name)).collect();
     fs::create_dir_all(&options.dir).expect("a directory for the programs' files");
     let report = Mutex::new(Report::default());
+    ThreadPoolBuilder::new().num_threads(options.jobs).build_global().expect("threads");
 
-    compile_all(&names, options.jobs, &report);
+    compile_all(&names, &report);
     let compiled = |name: &String| {
         program_for(name, None).exists() && program_for(name, Some(Way::Linked)).exists()
     };
@@ -466,8 +454,9 @@ fn main() -> ExitCode {
         let alone = list("alone.list");
         let (alone, others): (Vec<String>, Vec<String>) =
             names.into_iter().filter(compiled).partition(|name| alone.contains_key(name));
-        let mut results = run_all(others, options.jobs, &options, &report);
-        results.extend(run_all(alone, 1, &options, &report));
+        let run = |name| run_one(name, &options, &report);
+        let mut results: Results = others.into_par_iter().map(run).collect();
+        results.extend(alone.into_iter().map(run));
         c_programs::write_results(results);
     }
     report.into_inner().finish()

@@ -2,7 +2,7 @@
 //! check, and what their last runs said.
 
 use super::root;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -59,60 +59,6 @@ pub fn lines_named(text: &str) -> BTreeSet<String> {
     text.split('"').filter(|word| is_line(word)).map(str::to_owned).collect()
 }
 
-/// The functions of the shared headers, by name: their text.
-fn header_functions() -> HashMap<String, String> {
-    let mut functions = HashMap::new();
-    for path in headers() {
-        let text = read(&path);
-        let mut current: Option<(String, String)> = None;
-        for line in text.lines() {
-            if line.starts_with("static ")
-                && let Some((before, _)) = line.split_once('(')
-            {
-                let name = before.rsplit([' ', '*']).next().unwrap_or_default();
-                current = Some((name.to_owned(), String::new()));
-            }
-            if let Some((_, body)) = &mut current {
-                body.push_str(line);
-                body.push('\n');
-            }
-            if line == "}"
-                && let Some((name, body)) = current.take()
-            {
-                functions.entry(name).or_insert_with(String::new).push_str(&body);
-            }
-        }
-    }
-    functions
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty())
-}
-
-/// For each program, its own text and that of the shared functions it reaches.
-pub fn texts() -> BTreeMap<String, String> {
-    let functions = header_functions();
-    let reach = |program: &str| {
-        let mut text = source(program);
-        let mut seen: BTreeSet<&str> = BTreeSet::new();
-        let mut at = 0;
-        while at < text.len() {
-            let found: BTreeSet<&str> = words(&text[at..])
-                .filter_map(|word| functions.get_key_value(word).map(|(name, _)| name.as_str()))
-                .filter(|name| !seen.contains(name))
-                .collect();
-            at = text.len();
-            for name in found {
-                seen.insert(name);
-                text.push_str(&functions[name]);
-            }
-        }
-        text
-    };
-    programs().into_iter().map(|name| (name.clone(), reach(&name))).collect()
-}
-
 /// Changes with the program and with every header.
 pub fn fingerprint(program: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -123,32 +69,64 @@ pub fn fingerprint(program: &str) -> u64 {
     hasher.finish()
 }
 
+/// What became of a program in one mode.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InMode {
+    /// "pass", "fail" or "skip".
+    pub said: String,
+    /// The lines with a check that wanted something else than the kernel does.
+    pub differs: BTreeSet<String>,
+}
+
+/// "ID same" or "ID differs", of a check that may want something else than the
+/// kernel does (`note_same` in check.h).
+pub fn note(line: &str) -> Option<(&str, bool)> {
+    match line.split_once(' ')? {
+        (id, "same") if is_line(id) => Some((id, false)),
+        (id, "differs") if is_line(id) => Some((id, true)),
+        _ => None,
+    }
+}
+
+impl InMode {
+    pub fn new(said: &str, stderr: &str) -> Self {
+        let notes = stderr.lines().filter_map(note);
+        let differs = notes.filter(|(_, differs)| *differs).map(|(id, _)| id.to_owned()).collect();
+        Self { said: said.to_owned(), differs }
+    }
+}
+
 /// What the last runs of a program said.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Record {
     pub fingerprint: u64,
     /// The lines of which it has printed a check.
     pub lines: BTreeSet<String>,
-    /// Those among them with a check that passed "as documented".
-    pub documented: BTreeSet<String>,
-    /// "pass", "fail" or "skip" by mode.
-    pub modes: BTreeMap<String, String>,
+    pub modes: BTreeMap<String, InMode>,
+}
+
+fn ids(text: &str) -> BTreeSet<String> {
+    text.split(' ').filter(|id| is_line(id)).map(str::to_owned).collect()
 }
 
 impl Record {
     /// Of what a program printed on the system's library.
     pub fn new(program: &str, stdout: &str) -> Self {
-        let mut record = Self { fingerprint: fingerprint(program), ..Self::default() };
-        for line in stdout.lines() {
-            let Some((id, rest)) = line.split_once(' ') else { continue };
-            if is_line(id) {
-                record.lines.insert(id.to_owned());
-                if rest.ends_with(": as documented") {
-                    record.documented.insert(id.to_owned());
-                }
-            }
+        let lines = stdout.lines().filter_map(|line| line.split(' ').next());
+        Self {
+            fingerprint: fingerprint(program),
+            lines: lines.filter(|id| is_line(id)).map(str::to_owned).collect(),
+            modes: BTreeMap::new(),
         }
-        record
+    }
+
+    pub fn skipped(&self) -> bool {
+        self.modes.values().any(|mode| mode.said == "skip")
+    }
+
+    /// The lines with a difference, in any mode.
+    pub fn differs(&self) -> BTreeSet<&String> {
+        self.modes.values().flat_map(|mode| &mode.differs).collect()
     }
 }
 
@@ -169,16 +147,15 @@ pub fn read_results() -> Results {
         let mut fields = line.split('\t');
         let mut next = || fields.next().unwrap_or_default();
         let name = next().to_owned();
-        let mut record = Record { fingerprint: next().parse().unwrap_or(0), ..Record::default() };
-        for id in next().split(' ').filter(|id| !id.is_empty()) {
-            let plain = id.trim_end_matches('*');
-            record.lines.insert(plain.to_owned());
-            if plain != id {
-                record.documented.insert(plain.to_owned());
-            }
-        }
-        for (mode, said) in next().split(' ').filter_map(|pair| pair.split_once('=')) {
-            record.modes.insert(mode.to_owned(), said.to_owned());
+        let mut record = Record {
+            fingerprint: next().parse().unwrap_or(0),
+            lines: ids(next()),
+            modes: BTreeMap::new(),
+        };
+        for (mode, told) in fields.filter_map(|field| field.split_once('=')) {
+            let (said, differs) = told.split_once(' ').unwrap_or((told, ""));
+            let in_mode = InMode { said: said.to_owned(), differs: ids(differs) };
+            record.modes.insert(mode.to_owned(), in_mode);
         }
         if sources().join(format!("{name}.c")).exists() && record.fingerprint == fingerprint(&name)
         {
@@ -199,15 +176,14 @@ pub fn write_results(new: Results) {
             old.modes.entry(mode).or_insert(said);
         }
     }
+    let joined = |ids: &BTreeSet<String>| ids.iter().cloned().collect::<Vec<_>>().join(" ");
     let mut text = String::new();
     for (name, record) in &results {
-        let star = |id: &String| if record.documented.contains(id) { "*" } else { "" };
-        let lines: Vec<String> =
-            record.lines.iter().map(|id| format!("{id}{}", star(id))).collect();
-        let modes: Vec<String> =
-            record.modes.iter().map(|(m, said)| format!("{m}={said}")).collect();
-        text +=
-            &format!("{name}\t{}\t{}\t{}\n", record.fingerprint, lines.join(" "), modes.join(" "));
+        text += &format!("{name}\t{}\t{}", record.fingerprint, joined(&record.lines));
+        for (mode, InMode { said, differs }) in &record.modes {
+            text += &format!("\t{mode}={said} {}", joined(differs));
+        }
+        text.push('\n');
     }
     let _ = fs::write(results_file(), text);
 }

@@ -3,6 +3,7 @@
 
 pub mod artefacts;
 pub mod c_programs;
+pub mod contract;
 pub mod disks;
 pub mod ours;
 pub mod report;
