@@ -155,6 +155,10 @@ impl Calls {
             }
             Step::QueueInit { nr, slot } => {
                 let at = rings::variable(*slot);
+                // What becomes of them nobody could follow.
+                if *nr > 0 && rings.get(*slot).is_some_and(|live| live.in_flight() > 0) {
+                    return Outcome::left_out();
+                }
                 // SAFETY: the variable can be written.
                 let outcome = self.call(|lib| unsafe { (lib.io_queue_init)(*nr, at) });
                 if *nr > 0 && outcome.answer != Answer::Returned(0) {
@@ -271,9 +275,7 @@ impl Calls {
         for (_, at) in list.iter().take(accepted as usize) {
             // Of iocbs at one address the last counts.
             let Some((iocb, _)) = list.iter().rev().find(|(_, a)| a == at) else { continue };
-            let poll = (iocb.opcode == POLL)
-                .then(|| (submit::fd_number(iocb.fd), submit::poll_events(iocb)));
-            live.accepted((mem::read(*at), *at), poll, submit::may_end_later(iocb));
+            live.accepted((mem::read(*at), *at), iocb);
         }
         outcome
     }
@@ -299,7 +301,7 @@ impl Calls {
             let (Answer::Returned(n @ 1..), Some(live)) = (outcome.answer, rings.get(slot)) else {
                 return if left == count as i64 { outcome } else { all };
             };
-            (0..n).for_each(|_| live.accepted((mem::read(at), at), None, false));
+            (0..n).for_each(|_| live.accepted((mem::read(at), at), &iocb));
             live.scan();
             live.called(1);
             left -= n;

@@ -1,6 +1,5 @@
 //! The parent's side of an executor.
 
-use crate::program::Program;
 use crate::trace::{Report, Request, StepTrace};
 use crate::wire;
 use std::os::fd::AsRawFd;
@@ -90,7 +89,7 @@ impl Executor {
     }
 
     /// Runs a program; the traces of its steps as far as it came.
-    pub fn run(&mut self, program: &Program, expected: Vec<Vec<u32>>) -> (Vec<StepTrace>, End) {
+    pub fn run(&mut self, request: &Request) -> (Vec<StepTrace>, End) {
         if self.running.as_ref().is_some_and(|r| r.programs >= LIFE) {
             self.stop();
         }
@@ -99,7 +98,7 @@ impl Executor {
         }
         let running = self.running.as_mut().expect("just started");
         running.programs += 1;
-        wire::send(&mut running.to, &Request { program: program.clone(), expected });
+        wire::send(&mut running.to, request);
         let mut traces = Vec::new();
         let end = loop {
             match running.report() {

@@ -111,8 +111,9 @@ impl Executor {
             } else {
                 in_a_hurry = 0;
                 trace.stuck = !self.rings.settle(request.expected.get(i).map(Vec::as_slice));
+                self.rings.let_signal();
                 trace.rings = self.rings.look();
-                trace.fds = self.world.state();
+                trace.fds = self.world.state_soon(request.fds.get(i));
                 trace.signals = signals::counts();
                 trace.memory = shadow.changes();
                 if step.may_write_files() || i + 1 == program.steps.len() {

@@ -136,7 +136,7 @@ fn submit(program: &Program, i: usize, s: &Submit) -> String {
         let data = crate::submit::data(program, i, k, iocb.data);
         let target = match place(iocb.at) {
             at if at.starts_with('&') => at[1..].to_string(),
-            at => format!("*(struct iocb *){at}"),
+            at => format!("*(struct iocb *)({at})"),
         };
         let _ = writeln!(text, "\t{target} = {};", fields(iocb, data, k));
     }

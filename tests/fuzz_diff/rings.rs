@@ -3,6 +3,8 @@
 
 use crate::layout::*;
 use crate::mem;
+use crate::program::{Iocb, POLL, RESFD};
+use crate::submit;
 use crate::trace::{Event, Ring};
 use std::cell::Cell;
 use std::os::fd::RawFd;
@@ -17,6 +19,8 @@ struct Pending {
     obj: u64,
     /// A poll: a duplicate of its descriptor, and what it waits for.
     poll: Option<(RawFd, i16)>,
+    /// Behind its event an eventfd is signalled.
+    signals: bool,
 }
 
 /// A live context.
@@ -38,6 +42,8 @@ pub struct Live {
     stranded: bool,
     /// At least as many calls as were made on it.
     calls: Cell<u32>,
+    /// An eventfd may be about to be signalled.
+    signalling: bool,
 }
 
 fn poll_ready(fd: RawFd, events: i16) -> bool {
@@ -62,6 +68,7 @@ impl Live {
             used: 0,
             stranded: false,
             calls: Cell::new(0),
+            signalling: false,
         }
     }
 
@@ -175,14 +182,18 @@ impl Live {
         }
     }
 
-    /// `later`: it may end outside of io_submit.
-    pub fn accepted(&mut self, (data, obj): (u64, u64), poll: Option<(i32, i16)>, later: bool) {
+    /// An iocb was accepted, with this `data` and address.
+    pub fn accepted(&mut self, (data, obj): (u64, u64), iocb: &Iocb) {
+        let later = submit::may_end_later(iocb);
         self.used += 1;
         self.stranded |= later;
-        // SAFETY: no memory is passed.
-        let dup = |fd| unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 500) };
-        let poll = poll.map(|(fd, events)| (dup(fd), events));
-        self.pending.push(Pending { data, obj, poll });
+        let dup = |fd| {
+            // SAFETY: no memory is passed.
+            unsafe { libc::fcntl(submit::fd_number(fd), libc::F_DUPFD_CLOEXEC, 500) }
+        };
+        let poll = (iocb.opcode == POLL).then(|| (dup(iocb.fd), submit::poll_events(iocb)));
+        let signals = later && iocb.flags & RESFD != 0;
+        self.pending.push(Pending { data, obj, poll, signals });
     }
 
     /// Looks for new events.
@@ -209,6 +220,7 @@ impl Live {
         let event = self.event(self.true_tail);
         self.true_tail = (self.true_tail + 1) % self.nr;
         if let Some(i) = self.pending.iter().position(|p| p.data == event.data) {
+            self.signalling |= self.pending[i].signals;
             self.pending.swap_remove(i).close();
         }
         self.new.push(event);
@@ -314,6 +326,17 @@ impl Rings {
             }
         }
         unreachable!()
+    }
+
+    /// Waits a little if an event is there whose eventfd may not be signalled yet.
+    pub fn let_signal(&mut self) {
+        let mut any = false;
+        for live in self.live.iter_mut().flatten() {
+            any |= std::mem::take(&mut live.signalling);
+        }
+        if any {
+            std::thread::sleep(Duration::from_micros(300));
+        }
     }
 
     /// The rings as they are now; the next look tells what is new from here on.

@@ -4,7 +4,7 @@ use crate::child::{End, Executor, Side};
 use crate::differences::difference;
 use crate::program::{Program, Step};
 use crate::support::artefacts::Artefacts;
-use crate::trace::{Answer, StepTrace};
+use crate::trace::{Answer, Request, StepTrace};
 use crate::{generate, listing, support};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -64,7 +64,8 @@ enum Verdict {
 
 impl Pair {
     fn run(&mut self, program: &Program) -> Verdict {
-        let (kernel, end) = self.kernel.run(program, vec![]);
+        let mut request = Request { program: program.clone(), expected: vec![], fds: vec![] };
+        let (kernel, end) = self.kernel.run(&request);
         if !matches!(end, End::Done) {
             let what = format!("the kernel's side at step {}: {end:?}", kernel.len());
             return Verdict::Different { step: kernel.len(), what };
@@ -81,8 +82,9 @@ impl Pair {
             return Verdict::Unfit;
         }
         let flight = |r: &Option<crate::trace::Ring>| r.as_ref().map_or(0, |r| r.in_flight);
-        let expected = kernel.iter().map(|t| t.rings.iter().map(flight).collect()).collect();
-        let (ours, end) = self.ours.run(program, expected);
+        request.expected = kernel.iter().map(|t| t.rings.iter().map(flight).collect()).collect();
+        request.fds = kernel.iter().map(|t| t.fds.clone()).collect();
+        let (ours, end) = self.ours.run(&request);
         for (step, (k, o)) in kernel.iter().zip(&ours).enumerate() {
             self.steps += 1;
             if let Some(what) = difference(program, k, o) {

@@ -67,6 +67,8 @@ pub struct Request {
     /// After each step, how many operations of each context the kernel had in
     /// flight: there may be work that cannot be seen from outside.
     pub expected: Vec<Vec<u32>>,
+    /// And the state of its descriptors.
+    pub fds: Vec<Vec<(u8, i64)>>,
 }
 
 /// From an executor to the parent.

@@ -207,6 +207,20 @@ impl World {
         self.files.iter().enumerate().map(look).collect()
     }
 
+    /// The state, waited for until it is as on the other side: an eventfd is
+    /// signalled after the event that tells of it.
+    pub fn state_soon(&self, expected: Option<&Vec<(u8, i64)>>) -> Vec<(u8, i64)> {
+        const TRIES: u32 = 100;
+        for _ in 0..TRIES {
+            let state = self.state();
+            if expected.is_none_or(|e| *e == state) {
+                return state;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        self.state()
+    }
+
     /// What can be asked about a descriptor without changing it.
     pub fn state(&self) -> Vec<(u8, i64)> {
         let mut all = Vec::new();
