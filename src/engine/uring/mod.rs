@@ -10,6 +10,7 @@
 //! is full, or when the program has closed its descriptor.
 
 mod cancel;
+mod polls;
 mod ring;
 mod service;
 mod slots;

@@ -3,7 +3,7 @@
 
 use super::cancel::{CancelRequest, GONE, Stage, refuse_cancels};
 use super::ring::Ring;
-use super::sqe;
+use super::{polls, sqe};
 use crate::engine::blocking;
 use crate::engine::op::{Kind, Op, OpPtr, Timeout};
 use crate::errno::Errno;
@@ -15,11 +15,11 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::fence;
 
 /// What a completion's user_data points to, in the low bits of the pointer.
-const TAG_OP: u64 = 0;
+pub(super) const TAG_OP: u64 = 0;
 const TAG_CANCEL: u64 = 1;
 const TAG_FUTEX: u64 = 2;
 const TAG_INSTALL: u64 = 3;
-const TAG_NOTHING: u64 = 4;
+pub(super) const TAG_NOTHING: u64 = 4;
 const TAG_RUN: u64 = 5;
 const TAG_SIGNAL: u64 = 6;
 const TAGS: u64 = 7;
@@ -67,10 +67,10 @@ pub fn signal_by_ring(ring: &Ring, pin: u32) {
     }
 }
 
-struct Service {
+pub(super) struct Service {
     ring: &'static Ring,
     /// Requests in the ring, the one that waits on the futex not counted.
-    in_flight: usize,
+    pub(super) in_flight: usize,
     futex_armed: bool,
 }
 
@@ -159,15 +159,7 @@ impl Service {
         }
     }
 
-    fn watch(&mut self, op: OpPtr) {
-        // SAFETY: in this thread's hands until it is finished.
-        let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
-        let sqe = sqe::watch(args, types::Fixed(o.pin.load(Relaxed)));
-        self.in_flight += 1;
-        self.push(sqe.flags(squeue::Flags::FIXED_FILE).user_data(op.as_ptr() as u64 | TAG_OP));
-    }
-
-    fn push(&mut self, sqe: squeue::Entry) {
+    pub(super) fn push(&mut self, sqe: squeue::Entry) {
         loop {
             // SAFETY: this thread alone uses the submission queue; what the entry
             // points to lives until its completion.
@@ -248,25 +240,14 @@ impl Service {
         }
     }
 
-    /// A poll that watches has something to tell, and goes on.
-    fn changed(&mut self, op: OpPtr, res: i32) {
-        // SAFETY: in this thread's hands until it is finished.
-        let args = unsafe { op.as_ref().args() };
-        if res > 0 && args.done == 0 && sqe::polled(args, res) != 0 {
-            // The result, for when it is over.
-            args.done = sqe::polled(args, res) as u64;
-            self.in_flight += 1;
-            let stop = opcode::AsyncCancel::new(op.as_ptr() as u64 | TAG_OP).build();
-            self.push(stop.user_data(TAG_NOTHING));
-        }
-    }
-
     fn completed(&mut self, op: OpPtr, mut res: i32) {
         // SAFETY: in this thread's hands until it is finished.
         let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
         let cancel = o.next.swap(null_mut(), Relaxed).cast::<CancelRequest>();
-        if args.kind == Kind::Poll && res > 0 && args.done == 0 {
-            res = match sqe::polled(args, res) {
+        if args.kind == Kind::Poll && args.done > 0 {
+            res = args.done as i32;
+        } else if args.kind == Kind::Poll && res > 0 {
+            res = match polls::polled(args, res) {
                 // Only what it was not asked for, which may last.
                 0 if cancel.is_null() => return self.watch(op),
                 0 => -libc::ECANCELED,

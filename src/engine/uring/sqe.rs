@@ -3,17 +3,6 @@
 use crate::engine::op::{Kind, OpArgs};
 use io_uring::{opcode, squeue, types};
 
-/// What a poll may tell of: what it was asked for, and what comes unasked. (The
-/// ring tells of POLLRDHUP unasked, too.)
-pub fn polled(args: &OpArgs, res: i32) -> i32 {
-    res & (i32::from(args.poll_events) | i32::from(libc::POLLERR | libc::POLLHUP))
-}
-
-/// A poll that tells of each change, not of how things are.
-pub fn watch(args: &OpArgs, file: types::Fixed) -> squeue::Entry {
-    opcode::PollAdd::new(file, u32::from(args.poll_events)).multi(true).build()
-}
-
 /// The entry points to the request's own vector and to the program's buffers:
 /// both live until its completion.
 pub fn build(args: &mut OpArgs, file: types::Fixed) -> squeue::Entry {
