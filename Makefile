@@ -52,7 +52,7 @@ demo: ## install what is missing, build, run the example and fio on both engines
 	@CC='$(CC)' scripts/demo.sh $(BUILD)
 
 .PHONY: check
-check: ## format, lint, unit tests, gates, C tests, fio and qemu: all that CI runs
+check: ## format, lint, unit tests, gates, C tests, programs: all that CI runs
 	@scripts/deps.sh check
 	@$(MAKE) --no-print-directory all
 	@CC='$(CC)' AIO_TEST_OURS=$(BUILD) CARGO='$(CARGO)' scripts/check.sh
@@ -73,9 +73,15 @@ gates: all ## the header, layout and symbol gates only
 check-fio: all ## the whole fio matrix (make check runs a part of it)
 	@AIO_TEST_OURS=$(BUILD) AIO_TEST_FIO=all $(CARGO) test --quiet --test fio
 
-.PHONY: check-qemu
-check-qemu: all ## qemu-img and qemu-io only
-	@AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test qemu
+.PHONY: check-apps
+check-apps: all ## all real programs, on both engines (AIO_TEST_FILTER=, AIO_TEST_MODES=)
+	@scripts/deps.sh check
+	@AIO_TEST_OURS=$(BUILD) AIO_TEST_APPS=all $(CARGO) test --quiet --test apps
+
+.PHONY: apps-table
+apps-table: all ## the same, and write docs/apps.md
+	@scripts/deps.sh check
+	@AIO_TEST_OURS=$(BUILD) AIO_TEST_APPS=write $(CARGO) test --quiet --test apps
 
 # BENCH=: more arguments, such as the first words of rows (BENCH=--list).
 .PHONY: bench

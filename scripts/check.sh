@@ -32,7 +32,7 @@ step() {
 }
 
 # The slow ones come last; conformance reads what c_tests found.
-slow=(c_tests conformance fio qemu)
+slow=(c_tests conformance fio apps)
 quick=()
 for file in tests/*.rs; do
 	test=$(basename "$file" .rs)

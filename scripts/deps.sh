@@ -33,6 +33,9 @@ if [ "${1:-check}" = check ]; then
 	want mount mount losetup
 	want mandoc mandoc
 	want pkg-config pkg-config
+	# The programs of tests/apps.
+	want sysbench sysbench
+	want stressapptest stressapptest
 fi
 [ -z "$missing" ] && exit 0
 

@@ -10,18 +10,19 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 const SIZE: u64 = 640 << 20;
-/// Set in the process that has a mount namespace of its own.
+/// Set in the process that has namespaces of its own.
 const MARK: &str = "AIO_TEST_NAMESPACE";
 
-/// Runs this program again in a mount namespace of its own and gives its exit
-/// code; `None` in that process, and for users who may not have one.
-pub fn in_mount_namespace() -> Option<ExitCode> {
+/// Runs this program again with mounts and processes of its own, that all end
+/// with it, and gives its exit code; `None` in that process, and for users who may
+/// not have that.
+pub fn in_namespaces() -> Option<ExitCode> {
     if env::var_os(MARK).is_some() || !rustix::process::geteuid().is_root() {
         return None;
     }
     let me = env::current_exe().expect("this program");
     let status = Command::new("unshare")
-        .args(["--mount", "--"])
+        .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
         .arg(me)
         .args(env::args_os().skip(1))
         .env(MARK, "1")

@@ -4,7 +4,9 @@
 pub mod artefacts;
 pub mod c_programs;
 pub mod contract;
+pub mod daemon;
 pub mod disks;
+pub mod fio;
 pub mod ours;
 pub mod report;
 pub mod run;

@@ -2,30 +2,49 @@
 
 use super::artefacts::Artefacts;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use tempfile::NamedTempFile;
 
 pub const ENGINES: [&str; 2] = ["uring", "threads"];
 
-/// Preloads the library with one of its engines, and afterwards asks its log
+/// How an unmodified program is brought to use the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Preload,
+    /// As the libaio.so.1 of its library path.
+    DropIn,
+}
+
+/// Loads the library with one of its engines, and afterwards asks its log
 /// whether that is the engine which did the work.
 pub struct Ours {
+    way: Way,
     engine: &'static str,
     log: NamedTempFile,
 }
 
 impl Ours {
-    pub fn new(engine: &'static str) -> Self {
-        Self { engine, log: NamedTempFile::new().expect("a file for the log") }
+    pub fn new(way: Way, engine: &'static str) -> Self {
+        let log = NamedTempFile::new().expect("a file for the log");
+        // Also for programs that become another user.
+        log.as_file().set_permissions(fs::Permissions::from_mode(0o666)).expect("chmod");
+        Self { way, engine, log }
     }
 
-    pub fn preload<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command
-            .env_remove("LD_LIBRARY_PATH")
-            .env("LD_PRELOAD", Artefacts::get().preload())
-            .env("AIO_RS_ENGINE", self.engine)
-            .env("AIO_RS_LOG", "info")
-            .env("AIO_RS_LOG_FILE", self.log.path())
+    pub fn load<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let artefacts = Artefacts::get();
+        match self.way {
+            Way::Preload => {
+                command.env_remove("LD_LIBRARY_PATH").env("LD_PRELOAD", artefacts.preload())
+            }
+            Way::DropIn => {
+                command.env_remove("LD_PRELOAD").env("LD_LIBRARY_PATH", artefacts.drop_in_dir())
+            }
+        }
+        .env("AIO_RS_ENGINE", self.engine)
+        .env("AIO_RS_LOG", "info")
+        .env("AIO_RS_LOG_FILE", self.log.path())
     }
 
     /// # Errors
