@@ -133,7 +133,7 @@ fn main() -> ExitCode {
             run_app(app, &options, &mut report, &mut results);
         }
     }
-    if options.write && report.failed == 0 {
+    if options.write {
         table::write(&apps, results);
     }
     if options.filter.is_empty() {

@@ -192,7 +192,8 @@ fn storage_daemon(job: &Job) -> Result<Figure, String> {
     job.must(job.plain("qemu-img").args(copy))?;
     job.must(job.plain("qemu-img").args(["compare", "-f", "raw", "-F", "raw", "source", nbd]))?;
     let mut qmp = Qmp::connect(&job.path("qmp"), job.left())?;
-    qmp.call("block-export-del", json!({"id": "export"}))?;
+    // "hard": the client may just be leaving.
+    qmp.call("block-export-del", json!({"id": "export", "mode": "hard"}))?;
     qmp.event("BLOCK_EXPORT_DELETED")?;
     mirror(&mut qmp, "disk", "mirror")?;
     qmp.call("quit", json!({}))?;

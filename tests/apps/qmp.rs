@@ -1,6 +1,7 @@
 //! QEMU's control socket.
 
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 pub struct Qmp {
     stream: BufReader<UnixStream>,
+    /// Came while an answer was waited for.
+    events: VecDeque<Value>,
 }
 
 impl Qmp {
@@ -16,7 +19,7 @@ impl Qmp {
     pub fn connect(path: &Path, limit: Duration) -> Result<Self, String> {
         let stream = UnixStream::connect(path).map_err(|e| format!("QMP: {e}"))?;
         stream.set_read_timeout(Some(limit)).map_err(|e| e.to_string())?;
-        let mut qmp = Self { stream: BufReader::new(stream) };
+        let mut qmp = Self { stream: BufReader::new(stream), events: VecDeque::new() };
         qmp.next()?;
         qmp.call("qmp_capabilities", json!({}))?;
         Ok(qmp)
@@ -44,16 +47,20 @@ impl Qmp {
             if !answer["return"].is_null() {
                 return Ok(answer["return"].clone());
             }
+            self.events.push_back(answer);
         }
     }
 
-    /// Reads on until this event comes.
+    /// Goes on until this event comes.
     ///
     /// # Errors
     /// It did not come, or a block job failed meanwhile.
     pub fn event(&mut self, name: &str) -> Result<(), String> {
         loop {
-            let message = self.next()?;
+            let message = match self.events.pop_front() {
+                Some(event) => event,
+                None => self.next()?,
+            };
             if !message["data"]["error"].is_null() || message["event"] == "BLOCK_JOB_ERROR" {
                 return Err(message.to_string());
             }

@@ -20,9 +20,10 @@ under a seccomp filter that kills it at any AIO system call, and the library's
 log must name the engine. `make check` runs a part of it. This page is written
 by `make apps-table`.
 
-Set, for all of them, one of:
+For all of them one of these is to be set, after `make install`, or `aio-rs run`
+does it:
 
-    LD_PRELOAD=/usr/local/lib/libaio-rs.so.1
+    LD_PRELOAD=/usr/local/lib/aio-rs/libaio-rs-preload.so
     LD_LIBRARY_PATH=/usr/local/lib/aio-rs
 
 ";
