@@ -100,5 +100,8 @@ fn speed(job: &Job) -> Result<Figure, String> {
     if pairs > 1 && second_best < 0.9 {
         return Err(format!("slower than the kernel's AIO in all pairs but one: {ratios:.2?}"));
     }
+    if job.on_kernel() {
+        return Ok(format!("{:.1} k/s", best / 1000.0));
+    }
     Ok(format!("{:.1} k/s; {median:.2} of the kernel's", best / 1000.0))
 }
