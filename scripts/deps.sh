@@ -36,6 +36,13 @@ if [ "${1:-check}" = check ]; then
 	# The programs of tests/apps.
 	want sysbench sysbench
 	want stressapptest stressapptest
+	want stress-ng stress-ng
+	want ioping ioping
+	want python3 python3
+	# Only by make check-apps: nginx is built, Python's packages are fetched.
+	want dpkg-dev dpkg-source
+	want make make
+	python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 fi
 [ -z "$missing" ] && exit 0
 

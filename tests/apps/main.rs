@@ -12,12 +12,17 @@
 mod support;
 
 mod app;
+mod cache;
 mod confine;
 mod fio;
 mod image;
+mod ioping;
 mod job;
+mod nginx;
+mod python;
 mod qemu;
 mod qmp;
+mod stress_ng;
 mod stressapptest;
 mod sysbench;
 mod table;
@@ -33,7 +38,16 @@ use support::disks::in_namespaces;
 use support::report::{Report, skip_reason};
 use table::{Measured, Results};
 
-const APPS: &[&[App]] = &[fio::APPS, qemu::APPS, sysbench::APPS, stressapptest::APPS];
+const APPS: &[&[App]] = &[
+    fio::APPS,
+    qemu::APPS,
+    sysbench::APPS,
+    stressapptest::APPS,
+    nginx::APPS,
+    stress_ng::APPS,
+    ioping::APPS,
+    python::APPS,
+];
 
 struct Options {
     filter: Vec<String>,
