@@ -126,12 +126,8 @@ impl Executor {
     }
 
     fn step(&mut self, program: &Program, i: usize, in_a_hurry: usize) -> Outcome {
-        for iocb in program.steps[i].iocbs().iter().filter(|iocb| iocb.writes()) {
-            if let Fd::Slot(slot) = iocb.fd
-                && let Some(file) = fds::entry(slot).file()
-            {
-                self.world.touch(file);
-            }
+        for file in program.steps[i].iocbs().iter().filter_map(Iocb::disturbs) {
+            self.world.touch(file);
         }
         match &program.steps[i] {
             Step::Truncate { file, len } => {

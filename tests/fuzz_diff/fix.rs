@@ -19,7 +19,14 @@ struct Window {
 }
 
 pub fn fix(program: &mut Program) {
-    let cold = program.steps.iter().any(|s| matches!(s, Step::DropCache { .. }));
+    // Files of which it is a matter of luck whether a page is cached.
+    let mut cold: Vec<u8> = Vec::new();
+    for step in &program.steps {
+        if let Step::DropCache { file } = step {
+            cold.push(*file);
+        }
+        cold.extend(step.iocbs().iter().filter(|iocb| past_cache(iocb)).filter_map(Iocb::disturbs));
+    }
     // A poll may be pending on these.
     let polls = program.iocbs().filter(|iocb| iocb.opcode == POLL).map(|iocb| iocb.fd);
     let mut polled: Vec<u8> =
@@ -32,8 +39,9 @@ pub fn fix(program: &mut Program) {
         if let Some(s) = program.steps[i].submit_mut() {
             s.iocbs.truncate(WINDOWS as usize - window.iocbs.min(WINDOWS as usize));
             s.iocbs.retain_mut(|iocb| {
-                // Whether a page is cached is a matter of luck.
-                if cold {
+                if let Fd::Slot(slot) = iocb.fd
+                    && fds::entry(slot).file().is_some_and(|file| cold.contains(&file))
+                {
                     iocb.rw_flags &= !RWF_NOWAIT;
                 }
                 window.admits(iocb, &polled)
@@ -58,6 +66,12 @@ pub fn fix(program: &mut Program) {
             window = Window::default();
         }
     }
+}
+
+/// Pages of its file may leave the page cache.
+fn past_cache(iocb: &Iocb) -> bool {
+    let direct = matches!(iocb.fd, Fd::Slot(slot) if fds::entry(slot).direct());
+    direct || iocb.rw_flags & RWF_DONTCACHE != 0
 }
 
 /// It may read more than its own window takes.

@@ -237,6 +237,7 @@ pub const RESFD: u32 = 1;
 pub const IOPRIO: u32 = 2;
 
 pub const RWF_NOWAIT: u32 = 8;
+pub const RWF_DONTCACHE: u32 = 0x80;
 
 impl Iocb {
     /// A read of nothing.
@@ -264,6 +265,14 @@ impl Iocb {
 
     pub fn writes(&self) -> bool {
         matches!(self.opcode, PWRITE | PWRITEV)
+    }
+
+    /// The regular file that it leaves otherwise than it was, if only in the page
+    /// cache.
+    pub fn disturbs(&self) -> Option<u8> {
+        let Fd::Slot(slot) = self.fd else { return None };
+        let changes = self.writes() || self.reads() && self.rw_flags & RWF_DONTCACHE != 0;
+        crate::fds::entry(slot).file().filter(|_| changes)
     }
 
     /// How many bytes it asks for.

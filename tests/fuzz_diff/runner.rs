@@ -45,6 +45,9 @@ impl Settings {
     }
 }
 
+/// After so many programs a line tells how far it has come.
+const PROGRESS: u64 = 2000;
+
 /// The two executors of a worker.
 struct Pair {
     kernel: Executor,
@@ -193,7 +196,12 @@ pub fn run() -> ExitCode {
                         std::thread::sleep(Duration::from_millis(100));
                         verdict = pair.run(&program);
                     }
-                    programs.fetch_add(1, Relaxed);
+                    steps.fetch_add(std::mem::take(&mut pair.steps), Relaxed);
+                    let done = programs.fetch_add(1, Relaxed) + 1;
+                    if done.is_multiple_of(PROGRESS) {
+                        let (s, steps) = (start.elapsed().as_secs(), steps.load(Relaxed));
+                        println!("fuzz-diff: {s} s, {done} programs, {steps} steps");
+                    }
                     if let Verdict::Different { step, what } = verdict {
                         if failures.compare_exchange(0, 1, Relaxed, Relaxed).is_err() {
                             break;
@@ -225,7 +233,6 @@ pub fn run() -> ExitCode {
                         break;
                     }
                 }
-                steps.fetch_add(pair.steps, Relaxed);
             };
             thread.spawn_scoped(s, work).expect("a thread");
         }

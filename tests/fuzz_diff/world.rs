@@ -176,7 +176,8 @@ impl World {
     }
 
     /// Writes a file out and drops it from the page cache.
-    pub fn drop_cache(&self, file: u8) {
+    pub fn drop_cache(&mut self, file: u8) {
+        self.touch(file);
         let fd = self.files[file as usize];
         // SAFETY: no memory is passed.
         unsafe {
