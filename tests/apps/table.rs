@@ -65,7 +65,8 @@ pub fn write(apps: &[&App], new: Results) {
         .map(|((app, library), m)| format!("{app}\t{library}\t{:.1}\t{}\n", m.seconds, m.figure))
         .collect();
     fs::write(root().join(RESULTS), lines).expect(RESULTS);
-    fs::write(root().join(TABLE), table(apps, &results)).expect(TABLE);
+    // As `check` will read them: rounded.
+    fs::write(root().join(TABLE), table(apps, &read_results())).expect(TABLE);
 }
 
 fn table(apps: &[&App], results: &Results) -> String {
