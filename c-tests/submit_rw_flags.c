@@ -47,7 +47,8 @@ static void taken(const char *id, const char *flag, int flags, size_t from, size
 		set(&op[i], flags);
 		if (op[i].fd == &direct)
 			expect_event(id, label, ctx, &cb, (long)op[i].n);
-		else if (flags & (DSYNC | SYNC) && op[i].code == IO_CMD_PWRITE)
+		else if (flags & (DSYNC | SYNC))
+			/* the reads, too: the write before it may still be leaving its file */
 			expect_soon(id, label, ctx, &cb, (long)op[i].n, submit_kernel());
 		else
 			expect_inline(id, label, ctx, &cb, (long)op[i].n);
