@@ -39,6 +39,34 @@ static int child(void *arg)
 	return 1;
 }
 
+/* Never without a read in flight: exit() waits for those that it finds, not for
+ * the last. */
+static void *reader(void *arg)
+{
+	io_context_t ctx = arg;
+	struct io_event ev;
+
+	for (int i = 0; i < 8; i++) {
+		usleep(4000);
+		submit1(ctx, &request);
+	}
+	for (;;)
+		if (reap(ctx, 1, 1, &ev, 1000) == 1)
+			submit1(ctx, &request);
+	return NULL;
+}
+static int exit_while_reading(void *arg)
+{
+	unsigned seen = slowfs_seen(s, SLOWFS_READ);
+	io_context_t ctx = NULL;
+	pthread_t t;
+
+	(void)arg;
+	MUST(io_setup(32, &ctx) == 0 && pthread_create(&t, NULL, reader, ctx) == 0);
+	MUST(slowfs_wait(s, SLOWFS_READ, seen + 16));
+	exit(5);
+}
+
 int main(void)
 {
 	int fd, never = eventfd(0, EFD_CLOEXEC), resfd = eventfd(0, EFD_CLOEXEC);
@@ -78,6 +106,13 @@ int main(void)
 		else
 			expect_may_differ("9/12", LABEL("pending poll", "eventfd"), count, 1, 0);
 	}
+	slowfs_delay(s, SLOWFS_READ, 30);
+	io_prep_pread(&request, fd, buf, 4096, 4096);
+	long from = now_ms(), ended = 0;
+	for (int i = 0; i < 5; i++)
+		ended += in_child(exit_while_reading, NULL) == 5;
+	expect("9/11", "another thread reads on, 5 times: exit", ended, 5);
+	expect_between("9/11", "another thread reads on, 5 times (ms)", now_ms() - from, 0, 5000);
 	/* None of it hangs on: the device is free and a context works. */
 	io_context_t ctx = NULL;
 	slowfs_delay(s, SLOWFS_READ, 0);

@@ -255,22 +255,25 @@ pub fn cancel_endless(mm: &'static Mm, ctx: &Kioctx) {
     }
 }
 
-/// What a process that exits waits for: no request is in flight that a device has
-/// to finish. The others are stopped if somebody waits for their eventfd.
-pub fn all_data_done(mm: &'static Mm, ctx: &Kioctx) -> bool {
-    let waited_for = |req: &&AioKiocb| {
-        // SAFETY: a hint: requests are plain memory that stays.
-        let args = unsafe { req.op.args() };
-        req.life.load(Acquire) & 1 == 1 && args.resfd >= 0 && !args.is_device_io()
-    };
-    for req in ctx.slab.iter().filter(waited_for) {
-        cancel_req(mm, req);
+/// What a process that exits waits for: the requests that it finds in flight and
+/// that a device has to finish. Each once: other threads may go on submitting. The
+/// others are stopped if somebody waits for their eventfd.
+pub fn finish_data(mm: &'static Mm, ctx: &Kioctx) {
+    if ctx.in_flight.load(Acquire) == 0 {
+        return;
     }
-    ctx.in_flight.load(Acquire) == 0
-        || ctx.slab.iter().filter(|r| r.life.load(Acquire) & 1 == 1).all(|r| {
-            // SAFETY: a hint: requests are plain memory that stays.
-            !unsafe { r.op.args() }.is_device_io()
-        })
+    for req in ctx.slab.iter() {
+        let life = req.life.load(Acquire);
+        let alive = || life & 1 == 1 && req.life.load(Acquire) == life;
+        // SAFETY: a hint, read anew each time: requests are plain memory that stays.
+        let args = || unsafe { req.op.args() };
+        while alive() && args().is_device_io() {
+            sys::nap();
+        }
+        if alive() && args().resfd >= 0 {
+            cancel_req(mm, req);
+        }
+    }
 }
 
 fn cancel_req(mm: &'static Mm, req: &AioKiocb) -> bool {

@@ -218,16 +218,13 @@ pub fn kill_ioctx(
     Ok(())
 }
 
-/// Mirrors `fs/aio.c:exit_aio()` for a process that calls exit: returns when
-/// every context is `done`. The contexts stay usable: other destructors may yet
-/// want theirs.
-pub fn exit_aio(mm: &'static Mm, done: fn(&'static Mm, &Kioctx) -> bool) {
+/// Mirrors `fs/aio.c:exit_aio()` for a process that calls exit: `finish`es every
+/// context. They stay usable: other destructors may yet want theirs.
+pub fn exit_aio(mm: &'static Mm, finish: fn(&'static Mm, &Kioctx)) {
     for ctx in mm.ioctx_table.iter() {
         // SAFETY: memory of contexts is never unmapped.
         if let Some(ctx) = unsafe { &*ctx }.try_get() {
-            while !done(mm, &ctx) {
-                sys::nap();
-            }
+            finish(mm, &ctx);
         }
     }
 }

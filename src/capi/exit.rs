@@ -9,6 +9,6 @@ static DESTRUCTOR: extern "C" fn() = destructor;
 
 extern "C" fn destructor() {
     if let Some(mm) = mm::mm() {
-        mm::exit_aio(mm, aio_kiocb::all_data_done);
+        mm::exit_aio(mm, aio_kiocb::finish_data);
     }
 }
