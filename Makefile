@@ -92,6 +92,12 @@ bench: lib ## measure beside kernel AIO and io_uring: all rows, engines, file sy
 bench-report: ## draw what make bench measured into docs/bench
 	$(CARGO) bench --quiet --bench aio -- --json $(BUILD)/bench.json --draw docs/bench
 
+# LIBAIO=, XFSTESTS=: directories with their sources; LTP=: where it is installed.
+.PHONY: check-suites
+check-suites: all ## the suites of libaio, xfstests and LTP, fetched; on theirs and on ours
+	@scripts/deps.sh check
+	@CC='$(CC)' AIO_TEST_OURS=$(BUILD) scripts/suites.sh
+
 .PHONY: bench-smoke
 bench-smoke: lib ## a few seconds of the benchmark: that it works, not how fast
 	$(CARGO) bench --quiet --bench aio -- --slices 3 --length 10 'cached read 4k qd1' \
