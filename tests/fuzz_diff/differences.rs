@@ -8,6 +8,8 @@
 //!   before an io_cancel are settled, only polls are left),
 //! - calls on a ring made inaccessible, or by its address before it was moved,
 //!   once ours trusts it (`rings::Live::trusted`),
+//! - what wakes a poll and does not last: data read away at once, a 0 written to
+//!   an eventfd,
 //! - polls on files with two wait queues that are not ready: the kernel refuses,
 //! - what two operations in flight at once do to the same buffer, and O_DIRECT
 //!   transfers to the same file: no order is defined (`generate::fix`).

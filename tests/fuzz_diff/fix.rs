@@ -34,6 +34,13 @@ pub fn fix(program: &mut Program) {
     if polled.contains(&fds::slot("epoll")) {
         polled.push(fds::slot("pipe_r"));
     }
+    for step in &mut program.steps {
+        if let Step::AddEventfd { fd, value: value @ 0 } = step
+            && polled.contains(fd)
+        {
+            *value = 1;
+        }
+    }
     let mut window = Window::default();
     for i in 0..program.steps.len() {
         if let Some(s) = program.steps[i].submit_mut() {
@@ -153,7 +160,10 @@ impl Window {
             && (iocb.reads() || iocb.writes())
             && polled.iter().any(|&p| entry.same_stream(fds::entry(p)))
         {
-            if !good_memory(iocb) || self.streams.iter().any(|&s| entry.same_stream(fds::entry(s)))
+            // (An eventfd may be written a 0, which wakes and does not last.)
+            if !good_memory(iocb)
+                || entry.eventfd() && iocb.writes()
+                || self.streams.iter().any(|&s| entry.same_stream(fds::entry(s)))
             {
                 return false;
             }
