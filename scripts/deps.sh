@@ -43,15 +43,51 @@ if [ "${1:-check}" = check ]; then
 	want dpkg-dev dpkg-source
 	want make make
 	python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+	want mariadb-server-core mariadbd
+	want mariadb-client-core mariadb
+	want lvm2 lvm
+	want thin-provisioning-tools thin_check
+	want btrfs-progs mkfs.btrfs
+	want fuse2fs fuse2fs
 fi
-[ -z "$missing" ] && exit 0
+# Where qemu-system cannot be installed beside the qemu-utils that are there, it is
+# only unpacked.
+qemu_system() {
+	unpacked=${BUILD:-build}/unpacked
+	command -v qemu-system-x86_64 >/dev/null 2>&1 && return
+	[ -x "$unpacked/usr/bin/qemu-system-x86_64" ] && return
+	echo "installing: qemu-system-x86"
+	apt-get -q update
+	plan=$(apt-get -s --no-install-recommends install qemu-system-x86) || return
+	case $plan in
+	*Remv*) ;;
+	*)
+		apt-get -q -y --no-install-recommends install qemu-system-x86
+		return
+		;;
+	esac
+	packages=$(mktemp -d) || return
+	# shellcheck disable=SC2046 # one word a package
+	(cd "$packages" && apt-get -q download $(echo "$plan" | sed -n 's/^Inst \([^ ]*\) .*/\1/p'))
+	rm -rf "$unpacked" "$unpacked.new"
+	mkdir -p "$unpacked.new"
+	for package in "$packages"/*.deb; do
+		dpkg -x "$package" "$unpacked.new" || return
+	done
+	rm -rf "$packages"
+	mv "$unpacked.new" "$unpacked"
+}
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-	echo "installing:$missing"
 	export DEBIAN_FRONTEND=noninteractive
-	# shellcheck disable=SC2086 # one word a package
-	said=$({ apt-get -q update && apt-get -q -y --no-install-recommends install $missing; } 2>&1) &&
-		exit 0
-	echo "$said" | tail -n 3
+	if [ -n "$missing" ]; then
+		echo "installing:$missing"
+		# shellcheck disable=SC2086 # one word a package
+		said=$({ apt-get -q update && apt-get -q -y --no-install-recommends install $missing; } 2>&1) &&
+			missing=
+		[ -z "$missing" ] || echo "$said" | tail -n 3
+	fi
+	[ "${1:-check}" != check ] || said=$(qemu_system 2>&1) || echo "$said" | tail -n 3
 fi
-echo "missing, and not installed:$missing (names of Debian's packages); going on without"
+[ -z "$missing" ] ||
+	echo "missing, and not installed:$missing (names of Debian's packages); going on without"

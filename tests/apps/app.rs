@@ -1,8 +1,10 @@
 //! What is said of a program: a row of docs/apps.md, and its test.
 
 use crate::job::Job;
+use crate::support::artefacts::Artefacts;
 use crate::support::ours::Way;
 use std::env;
+use std::ffi::OsString;
 use std::time::Duration;
 
 /// What the test measured, in a few words.
@@ -34,8 +36,16 @@ pub const BOTH: &[Way] = &[Way::Preload, Way::DropIn];
 impl App {
     /// The packages that are not installed.
     pub fn missing(&self) -> Vec<&'static str> {
-        let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+        let path = search_path();
         let there = |program: &str| env::split_paths(&path).any(|dir| dir.join(program).is_file());
         self.needs.iter().filter(|(_, program)| !there(program)).map(|(p, _)| *p).collect()
     }
+}
+
+/// Where programs are: also those for root, and what scripts/deps.sh unpacked.
+pub fn search_path() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin:");
+    path.push(Artefacts::get().dir().join("unpacked/usr/bin"));
+    path
 }

@@ -1,12 +1,13 @@
 //! One program on one library: what a test gets to work with.
 
+use crate::app::search_path;
 use crate::confine::Confinement;
-use crate::support::daemon::Detached;
+use crate::support::daemon::{Daemon, Detached};
 use crate::support::ours::{Ours, Way};
 use crate::support::run::{Outcome, run};
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a program runs on.
@@ -45,6 +46,8 @@ pub struct Job<'a> {
     /// All of it, or what `make check` has the time for.
     pub full: bool,
     end: Instant,
+    /// The program was told that it may not have io_uring.
+    uring_refused: AtomicBool,
 }
 
 impl<'a> Job<'a> {
@@ -53,7 +56,7 @@ impl<'a> Job<'a> {
             Library::Kernel => None,
             Library::Ours(way, engine) => Some(Ours::new(way, engine)),
         };
-        Self { ours, dir, full, end: Instant::now() + limit }
+        Self { ours, dir, full, end: Instant::now() + limit, uring_refused: AtomicBool::new(false) }
     }
 
     /// `few` in `make check`, `many` in `make check-apps`.
@@ -77,6 +80,7 @@ impl<'a> Job<'a> {
 
     /// The same under more rules.
     pub fn confined(&self, program: &str, rules: Confinement) -> Command {
+        self.uring_refused.store(rules.refuse_uring, Ordering::Relaxed);
         let Some(ours) = &self.ours else {
             return self.prepare(rules.command(program));
         };
@@ -86,10 +90,9 @@ impl<'a> Job<'a> {
     }
 
     fn prepare(&self, mut command: Command) -> Command {
-        let path = env::var("PATH").unwrap_or_default();
         command
             .current_dir(self.dir)
-            .env("PATH", format!("{path}:/usr/sbin:/sbin"))
+            .env("PATH", search_path())
             .env("LC_ALL", "C")
             .env_remove("LD_PRELOAD")
             .env_remove("LD_LIBRARY_PATH");
@@ -121,6 +124,12 @@ impl<'a> Job<'a> {
         Err(format!("{}: {}\n{last}", called.join(" "), outcome.end))
     }
 
+    /// # Errors
+    /// It cannot be started.
+    pub fn daemon(&self, command: &mut Command) -> Result<Daemon, String> {
+        Daemon::start(command, &self.dir.join("output"))
+    }
+
     /// A program that goes into the background when it is ready.
     ///
     /// # Errors
@@ -137,6 +146,12 @@ impl<'a> Job<'a> {
     /// # Errors
     /// The work was not done by the library and the engine that it was meant for.
     pub fn check_engine(&self) -> Result<(), String> {
-        self.ours.as_ref().map_or(Ok(()), Ours::check_engine)
+        match &self.ours {
+            None => Ok(()),
+            Some(ours) if self.uring_refused.load(Ordering::Relaxed) => {
+                ours.check_engine_is("threads")
+            }
+            Some(ours) => ours.check_engine(),
+        }
     }
 }

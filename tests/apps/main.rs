@@ -18,6 +18,9 @@ mod fio;
 mod image;
 mod ioping;
 mod job;
+mod limits;
+mod lvm;
+mod mariadb;
 mod nginx;
 mod python;
 mod qemu;
@@ -40,9 +43,12 @@ use table::{Measured, Results};
 
 const APPS: &[&[App]] = &[
     fio::APPS,
+    limits::APPS,
     qemu::APPS,
+    mariadb::APPS,
     sysbench::APPS,
     stressapptest::APPS,
+    lvm::APPS,
     nginx::APPS,
     stress_ng::APPS,
     ioping::APPS,

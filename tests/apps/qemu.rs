@@ -5,9 +5,11 @@ use crate::app::{App, BOTH, Figure};
 use crate::image::{self, holds};
 use crate::job::Job;
 use crate::qmp::Qmp;
+use crate::support::artefacts::Artefacts;
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
+use std::process::Command;
 use std::time::Duration;
 
 const MIB: usize = 1 << 20;
@@ -54,6 +56,19 @@ pub const APPS: &[App] = &[
         in_check: true,
         limit: Duration::from_secs(90),
         run: storage_daemon,
+    },
+    App {
+        name: "qemu-system",
+        needs: &[("qemu-system-x86", "qemu-system-x86_64")],
+        uses: "as qemu-img, in the main loop beside everything else",
+        set: "`-blockdev` or `-drive` with `aio=native,cache.direct=on`",
+        verified: "a machine without a guest: patterns written and read by its monitor, then its \
+                   drive mirrored to another one by a block job; the bytes of both",
+        ways: BOTH,
+        root: false,
+        in_check: true,
+        limit: Duration::from_secs(90),
+        run: system,
     },
 ];
 
@@ -170,14 +185,15 @@ fn qemu_io(job: &Job) -> Result<Figure, String> {
     }
 }
 
+fn node(name: &str) -> String {
+    format!("driver=file,node-name={name},filename={name},aio=native,cache.direct=on")
+}
+
 fn storage_daemon(job: &Job) -> Result<Figure, String> {
     let mib = job.pick(64, 256);
     image::write(&job.path("source"), mib, 9)?;
     create(job, "disk", "raw", mib)?;
     create(job, "mirror", "raw", mib)?;
-    let node = |name: &str| {
-        format!("driver=file,node-name={name},filename={name},aio=native,cache.direct=on")
-    };
     let mut daemon = job.command("qemu-storage-daemon");
     daemon
         .args(["--object", "iothread,id=thread"])
@@ -210,4 +226,47 @@ fn mirror(qmp: &mut Qmp, from: &str, to: &str) -> Result<(), String> {
     qmp.event("BLOCK_JOB_READY")?;
     qmp.call("block-job-complete", json!({"device": "copy"}))?;
     qmp.event("BLOCK_JOB_COMPLETED")
+}
+
+/// scripts/deps.sh unpacks it where it cannot be installed beside qemu-utils.
+fn system_command(job: &Job) -> Command {
+    let mut command = job.command("qemu-system-x86_64");
+    let libraries = Artefacts::get().dir().join("unpacked/usr/lib/x86_64-linux-gnu");
+    let before = command.get_envs().find(|(name, _)| *name == "LD_LIBRARY_PATH");
+    let path = match before.and_then(|(_, value)| value) {
+        Some(ours) => format!("{}:{}", ours.display(), libraries.display()),
+        None => libraries.display().to_string(),
+    };
+    command.env("LD_LIBRARY_PATH", path);
+    command
+}
+
+fn system(job: &Job) -> Result<Figure, String> {
+    let mib = job.pick(64, 256);
+    image::write(&job.path("disk"), mib, 11)?;
+    create(job, "mirror", "raw", mib)?;
+    let mut qemu = system_command(job);
+    qemu.args(["-machine", "none", "-nodefaults", "-display", "none", "-S"])
+        .args(["-blockdev", &node("disk"), "-blockdev", &node("mirror")])
+        .args(["-qmp", "unix:qmp,server=on,wait=off", "-daemonize", "-pidfile", "pid"]);
+    let qemu = job.detached(&mut qemu, "pid")?;
+    let mut qmp = Qmp::connect(&job.path("qmp"), job.left())?;
+    for command in ["write -P 7 1M 4M", "aio_write -P 8 3M 1M", "aio_flush", "read -P 7 4M 1M"] {
+        let line = format!("qemu-io disk \"{command}\"");
+        let said = qmp.call("human-monitor-command", json!({"command-line": line}))?;
+        if said.to_string().contains("rror") || said.to_string().contains("failed") {
+            return Err(format!("{command}: {said}"));
+        }
+    }
+    mirror(&mut qmp, "disk", "mirror")?;
+    qmp.call("quit", json!({}))?;
+    qemu.ended(job.left())?;
+    for name in ["disk", "mirror"] {
+        let path = job.path(name);
+        holds(&path, MIB, 3 * MIB, 7)?;
+        holds(&path, 3 * MIB, 4 * MIB, 8)?;
+        holds(&path, 4 * MIB, 5 * MIB, 7)?;
+        image::check_from(&path, 5, mib, 11)?;
+    }
+    Ok(format!("{mib} MiB mirrored"))
 }

@@ -32,9 +32,10 @@ pub fn in_namespaces() -> Option<ExitCode> {
 }
 
 pub struct Disks {
-    /// By `NAMES`: where it is, or why there is none.
-    paths: Vec<Result<PathBuf, String>>,
-    _dir: TempDir,
+    /// By `NAMES`: what is mounted (nothing where the directory itself will do), or
+    /// why there is none.
+    disks: [Result<Option<Mount>, String>; 3],
+    dir: TempDir,
 }
 
 impl Disks {
@@ -44,58 +45,106 @@ impl Disks {
         let here = Path::new(env!("CARGO_TARGET_TMPDIR"));
         fs::create_dir_all(here).expect("a directory to work in");
         let dir = tempfile::Builder::new().prefix("disks-").tempdir_in(here).expect("a directory");
-        let ext4 = if kind_of(here) == "ext2/ext3" {
-            Ok(dir.path().to_path_buf())
-        } else {
-            on_loop(dir.path(), "ext4")
-        };
-        let paths = vec![ext4, on_loop(dir.path(), "xfs"), tmpfs(dir.path())];
-        Self { paths, _dir: dir }
+        let on_ext4 = kind_of(here) == "ext2/ext3";
+        let disks = Self::NAMES.map(|name| match name {
+            "ext4" if on_ext4 => Ok(None),
+            _ => Mount::new(dir.path(), name).map(Some),
+        });
+        Self { disks, dir }
     }
 
     /// # Errors
     /// Why there is no such disk here.
     pub fn path(&self, name: &str) -> Result<&Path, &str> {
         let at = Self::NAMES.iter().position(|n| *n == name).expect("a disk of ours");
-        self.paths[at].as_deref().map_err(String::as_str)
+        match &self.disks[at] {
+            Ok(mount) => Ok(mount.as_ref().map_or(self.dir.path(), Mount::path)),
+            Err(why) => Err(why),
+        }
     }
 }
 
-impl Drop for Disks {
-    fn drop(&mut self) {
-        for name in ["ext4", "xfs", "tmpfs"] {
-            let at = self._dir.path().join(name);
-            if at.exists() {
-                let _ = Command::new("umount").arg("--lazy").arg(at).output();
+/// A file system below a directory, until this is dropped.
+pub struct Mount {
+    at: PathBuf,
+}
+
+impl Mount {
+    /// # Errors
+    /// Why it cannot be had here.
+    pub fn new(dir: &Path, kind: &str) -> Result<Self, String> {
+        let mut command = Command::new("mount");
+        match kind {
+            "tmpfs" => {
+                command.args(["-t", "tmpfs", "none"]);
+            }
+            "overlay" => {
+                let part = |name: &str| {
+                    let path = dir.join(format!("overlay-{name}"));
+                    fs::create_dir(&path).map_err(|e| e.to_string())?;
+                    Ok::<_, String>(format!("{name}dir={}", path.display()))
+                };
+                let parts = [part("lower")?, part("upper")?, part("work")?];
+                command.args(["-t", "overlay", "none", "-o", &parts.join(",")]);
+            }
+            "fuse" => {
+                command = Command::new("fuse2fs");
+                command.arg(image(dir, kind, "ext4")?);
+            }
+            _ => {
+                command.args(["-o", "loop"]).arg(image(dir, kind, kind)?);
             }
         }
+        Self::by(&dir.join(kind), &mut command)
     }
+
+    /// What is there already, at another place, too.
+    ///
+    /// # Errors
+    /// Why it cannot be had here.
+    pub fn bind(what: &Path, at: &Path) -> Result<Self, String> {
+        Self::by(at, Command::new("mount").arg("--bind").arg(what))
+    }
+
+    /// No more writing.
+    ///
+    /// # Errors
+    /// Somebody still writes.
+    pub fn make_read_only(&self) -> Result<(), String> {
+        tool(Command::new("mount").args(["-o", "remount,ro"]).arg(&self.at))
+    }
+
+    fn by(at: &Path, command: &mut Command) -> Result<Self, String> {
+        if env::var_os(MARK).is_none() {
+            return Err("only root can mount".into());
+        }
+        fs::create_dir_all(at).map_err(|e| e.to_string())?;
+        tool(command.arg(at))?;
+        Ok(Self { at: at.to_path_buf() })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.at
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = tool(Command::new("umount").arg("--lazy").arg(&self.at));
+    }
+}
+
+/// A file with an empty file system.
+fn image(dir: &Path, name: &str, kind: &str) -> Result<PathBuf, String> {
+    let image = dir.join(format!("{name}.img"));
+    File::create(&image).and_then(|f| f.set_len(SIZE)).map_err(|e| e.to_string())?;
+    tool(Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image))?;
+    Ok(image)
 }
 
 fn kind_of(path: &Path) -> String {
     let out = Command::new("stat").args(["-f", "-c", "%T"]).arg(path).output();
     out.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default()
-}
-
-fn on_loop(dir: &Path, kind: &str) -> Result<PathBuf, String> {
-    let image = dir.join(format!("{kind}.img"));
-    File::create(&image).and_then(|f| f.set_len(SIZE)).map_err(|e| e.to_string())?;
-    tool(Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image))?;
-    mount(dir, kind, Command::new("mount").args(["-o", "loop"]).arg(image))
-}
-
-fn tmpfs(dir: &Path) -> Result<PathBuf, String> {
-    mount(dir, "tmpfs", Command::new("mount").args(["-t", "tmpfs", "none"]))
-}
-
-fn mount(dir: &Path, name: &str, command: &mut Command) -> Result<PathBuf, String> {
-    if env::var_os(MARK).is_none() {
-        return Err("only root can mount".into());
-    }
-    let at = dir.join(name);
-    fs::create_dir(&at).map_err(|e| e.to_string())?;
-    tool(command.arg(&at))?;
-    Ok(at)
 }
 
 fn tool(command: &mut Command) -> Result<(), String> {

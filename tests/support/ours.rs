@@ -50,9 +50,15 @@ impl Ours {
     /// # Errors
     /// Another engine was chosen, or none: the library was not used.
     pub fn check_engine(&self) -> Result<(), String> {
+        self.check_engine_is(self.engine)
+    }
+
+    /// # Errors
+    /// As above, where the one that was asked for cannot be had.
+    pub fn check_engine_is(&self, engine: &str) -> Result<(), String> {
         let log = fs::read_to_string(self.log.path()).unwrap_or_default();
         let chosen: Vec<&str> = log.lines().filter(|line| line.contains("engine: ")).collect();
-        let wanted = format!("engine: {}", self.engine);
+        let wanted = format!("engine: {engine}");
         if !chosen.is_empty() && chosen.iter().all(|line| line.contains(&wanted)) {
             Ok(())
         } else {
