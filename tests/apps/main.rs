@@ -31,14 +31,16 @@ mod sysbench;
 mod table;
 
 use app::App;
+use confine::Confinement;
 use job::{Job, Library};
 use std::env;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use support::disks::in_namespaces;
 use support::report::{Report, skip_reason};
+use support::run::{End, run};
 use table::{Measured, Results};
 
 const APPS: &[&[App]] = &[
@@ -135,6 +137,21 @@ fn run_app(app: &App, options: &Options, report: &mut Report, results: &mut Resu
     }
 }
 
+/// The proof that a program makes no AIO system call can fail: on the system's
+/// libaio it does not survive.
+fn check_confinement(report: &mut Report) {
+    let here = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = tempfile::NamedTempFile::new_in(here).expect("a file");
+    file.as_file().set_len(1 << 20).expect("its size");
+    let rules = Confinement { kill_at_aio: true, ..Confinement::default() };
+    let mut bench = rules.command("qemu-img");
+    bench.args(["bench", "-n", "-t", "none", "-f", "raw", "-c", "1"]).arg(file.path());
+    match run(&mut bench, Duration::from_secs(30)).end {
+        End::Signal(libc::SIGSYS) => report.pass("an AIO system call is seen"),
+        end => report.fail("an AIO system call is not seen", &end.to_string()),
+    }
+}
+
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
     if args.first().is_some_and(|arg| arg == confine::MARK) {
@@ -157,6 +174,9 @@ fn main() -> ExitCode {
         table::write(&apps, results);
     }
     if options.filter.is_empty() {
+        if apps.iter().any(|app| app.name == "qemu-img" && app.missing().is_empty()) {
+            check_confinement(&mut report);
+        }
         match table::check(&apps) {
             Ok(()) => report.pass("docs/apps.md is current"),
             Err(text) => report.fail("docs/apps.md is not current", &text),
