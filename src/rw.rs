@@ -6,6 +6,7 @@ use crate::config::SubmitMode;
 use crate::engine::op::{IoVecs, Timeout};
 use crate::errno::Errno;
 use crate::file::{File, FileType};
+use crate::guess::{BUFFERED, IN_MEMORY};
 use crate::mm::Mm;
 use crate::order::Class;
 use crate::sys;
@@ -171,12 +172,17 @@ fn attempt_read(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
             Ok(0) => return Outcome::Done(t.done as i64),
             Ok(n) => t.advance(n),
             Err(Errno::EAGAIN) => return Outcome::Defer(Some(Class::Shared)),
-            Err(Errno::EOPNOTSUPP) if file.in_memory() => return t.run_to_end(file),
+            Err(Errno::EOPNOTSUPP) if file.in_memory() => {
+                if !file.is_pseudo() {
+                    mm.fds.learn_file(file.fd, file.flags, IN_MEMORY);
+                }
+                return t.run_to_end(file);
+            }
             Err(Errno::EOPNOTSUPP) => return Outcome::Defer(Some(Class::Shared)),
             Err(e) => return t.result(e),
         }
         if file.kind == FileType::Regular {
-            mm.fds.learn_buffered_file(file.fd, file.flags);
+            mm.fds.learn_file(file.fd, file.flags, BUFFERED);
         }
         if t.iov.total == 0 {
             return Outcome::Done(t.done as i64);
@@ -192,7 +198,7 @@ fn attempt_write(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
         return defer(file, t, Some(Class::Exclusive));
     }
     if file.kind == FileType::Regular {
-        mm.fds.learn_buffered_file(file.fd, file.flags);
+        mm.fds.learn_file(file.fd, file.flags, BUFFERED);
     }
     t.run_to_end(file)
 }

@@ -156,21 +156,21 @@ impl Submit<'_> {
     /// (ESPIPE): a number that names such a file by now costs only the try.
     #[inline]
     fn rw_at_once(&mut self, iocb: &Iocb, mut origin: Origin) -> bool {
-        let (write, class, flags) = match iocb.opcode {
-            IOCB_CMD_PREAD | IOCB_CMD_PREADV => (false, Class::Shared, RWF_NOWAIT),
-            IOCB_CMD_PWRITE | IOCB_CMD_PWRITEV => (true, Class::Exclusive, 0),
+        let (write, class) = match iocb.opcode {
+            IOCB_CMD_PREAD | IOCB_CMD_PREADV => (false, Class::Shared),
+            IOCB_CMD_PWRITE | IOCB_CMD_PWRITEV => (true, Class::Exclusive),
             _ => return false,
         };
         if iocb.flags & IOCB_FLAG_IOPRIO != 0
             || iocb.rw_flags != 0
             || iocb.key != KIOCB_KEY
             || iocb.offset < 0
-            || !self.mm.fds.is_buffered_file(iocb.fildes)
             || self.mm.order.may_conflict(class)
             || !uaccess::writable(origin.obj + offset_of!(Iocb, key) as u64, 4)
         {
             return false;
         }
+        let Some(flags) = self.mm.fds.at_once(iocb.fildes, write) else { return false };
         let vectored = matches!(iocb.opcode, IOCB_CMD_PREADV | IOCB_CMD_PWRITEV);
         let imported = match (vectored, iocb.nbytes) {
             (false, len) => import_ubuf(iocb.buf, len),
