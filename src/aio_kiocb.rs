@@ -14,33 +14,39 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::compiler_fence;
 
-/// Mirrors `fs/aio.c:aio_get_req()`: takes a slot, looking at what user space has
-/// reaped itself when there seems to be none.
+/// Mirrors `fs/aio.c:aio_get_req()`: takes slots, up to `wanted`, looking at what
+/// has left the ring when there seems to be none. 0: there is none.
 #[inline]
-pub fn aio_get_req(ctx: &Kioctx) -> bool {
-    ctx.reqs.get() || {
-        refill_reqs_available(ctx);
-        ctx.reqs.get()
+pub fn aio_get_req(ctx: &Kioctx, wanted: u32) -> u32 {
+    match ctx.reqs.get(wanted) {
+        0 => {
+            refill_reqs_available(ctx);
+            ctx.reqs.get(wanted)
+        }
+        taken => taken,
     }
 }
 
 /// Gives the slots back whose events have left the ring. Unlike the kernel's this
-/// takes no lock, so that a signal handler can do it anywhere: the count is read
-/// before the tail and changed only if it is still the same, so an event that is
-/// published meanwhile makes the answer too small at most.
+/// takes no lock, so that a signal handler can do it anywhere: the events are
+/// counted before the tail is read, so one that is published meanwhile makes the
+/// answer too small at most.
 #[cold]
 fn refill_reqs_available(ctx: &Kioctx) {
-    let mut count = ctx.completed_events.load(Acquire);
-    while count != 0 {
+    let mut refilled = ctx.refilled.load(Acquire);
+    loop {
+        // Acquire: pairs with the release in `post_locked`.
+        let count = ctx.completed_events.load(Acquire).wrapping_sub(refilled);
         let tail = ctx.tail.load(Acquire);
         let head = ctx.ring.head().load(Acquire);
         let n = completed_and_read(ctx.ring.nr_events, head, tail, count);
         if n == 0 {
             return;
         }
-        match ctx.completed_events.compare_exchange(count, count - n, AcqRel, Acquire) {
+        let now = refilled.wrapping_add(n);
+        match ctx.refilled.compare_exchange(refilled, now, AcqRel, Acquire) {
             Ok(_) => return ctx.reqs.put(n),
-            Err(now) => count = now,
+            Err(by_another) => refilled = by_another,
         }
     }
 }
@@ -69,11 +75,11 @@ fn post_locked(ctx: &Kioctx, events: &[IoEvent]) {
     for &event in events {
         tail = ctx.ring.push(tail, event);
     }
+    ctx.ring.publish(tail);
     ctx.tail.store(tail, Release);
+    let completed = ctx.completed_events.load(Relaxed).wrapping_add(events.len() as u32);
     // Release: pairs with the acquire in `refill_reqs_available`.
-    if ctx.completed_events.fetch_add(events.len() as u32, Release) > 0 {
-        refill_reqs_available(ctx);
-    }
+    ctx.completed_events.store(completed, Release);
 }
 
 /// In a signal handler above a thread that holds completion_lock: that thread
@@ -140,7 +146,16 @@ pub fn aio_complete(ctx: &Kioctx, events: &[IoEvent], resfd: Option<c_int>) {
     if let Some(fd) = resfd {
         eventfd::signal(fd, events.len() as u64);
     }
-    ctx.wait.complete(|| ctx.ring.available());
+    wake_up(ctx);
+}
+
+/// Whoever sleeps has taken `ring_lock` before: nobody does while that is given
+/// to the thread that is awake here.
+#[inline]
+fn wake_up(ctx: &Kioctx) {
+    if !ctx.ring_lock.is_mine() {
+        ctx.wait.complete(|| ctx.ring.available());
+    }
 }
 
 pub fn req_to_op(req: &AioKiocb) -> OpPtr {
@@ -219,7 +234,7 @@ unsafe fn complete(op: OpPtr, res: i64, signal: impl FnOnce(&'static Mm)) {
     if args.resfd >= 0 {
         signal(mm);
     }
-    ctx.wait.complete(|| ctx.ring.available());
+    wake_up(ctx);
 
     req.life.fetch_add(1, Release);
     ctx.slab.free(req.index);

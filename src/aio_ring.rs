@@ -124,18 +124,22 @@ impl Ring {
         (self.kaddr + HEADER + index as usize * EVENT) as *mut IoEvent
     }
 
-    /// Stores an event at `tail` and publishes the next tail, which is returned:
-    /// the writing half of `fs/aio.c:aio_complete()`. One caller at a time.
+    /// Stores an event at `tail` and returns the next tail: the writing half of
+    /// `fs/aio.c:aio_complete()`, up to `publish`. One caller at a time.
     #[inline]
     pub fn push(&self, tail: u32, event: IoEvent) -> u32 {
         // SAFETY: `tail` is our private one, below `nr_events`; the program may
         // read the record meanwhile, which is its own race: volatile.
         unsafe { self.event(tail).write_volatile(event) };
-        let next = if tail + 1 >= self.nr_events { 0 } else { tail + 1 };
+        if tail + 1 >= self.nr_events { 0 } else { tail + 1 }
+    }
+
+    /// Shows the events before `tail`.
+    #[inline]
+    pub fn publish(&self, tail: u32) {
         // Release: pairs with the acquire of `tail` in `copy_out`, and with the
         // read barrier of programs that read the ring themselves.
-        self.tail().store(next, Release);
-        next
+        self.tail().store(tail, Release);
     }
 
     /// Events in the ring, by the program's head and the tail in the page.
@@ -205,6 +209,7 @@ mod tests {
             for i in 0..90 {
                 tail = ring.push(tail, IoEvent { data: round * 90 + i, ..IoEvent::default() });
             }
+            ring.publish(tail);
             assert_eq!(ring.available(), 90);
             assert_eq!(ring.copy_out(out.as_mut_ptr() as u64, 100), Ok(90));
             for e in &out[..90] {

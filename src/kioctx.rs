@@ -7,6 +7,7 @@
 use crate::aio_ring::{PAGE_SIZE, Ring};
 use crate::engine::op::Op;
 use crate::errno::Errno;
+use crate::hazard::{self, Hazard};
 use crate::late::Late;
 use crate::reqs_available::{KioctxCpu, ReqsAvailable};
 use crate::slab::Slab;
@@ -36,9 +37,14 @@ pub struct AioKiocb {
 pub struct Kioctx {
     /// The context's id: the address of the ring in the program; 0: no context.
     pub user_id: AtomicU64,
-    /// Whoever uses the context: the table, calls, requests. 0: memory is free.
+    /// Whoever uses the context: the table, requests, and the calls that have no
+    /// `Hazard`. 0: memory is free.
     users: AtomicUsize,
+    /// Also while the memory is free.
     dead: AtomicBool,
+    /// Calls that use it without being counted keep one reference together, and
+    /// the last of them drops it.
+    abandoned: AtomicBool,
     /// Which context this memory is: a sleeper that comes back looks at it.
     life: AtomicU32,
     /// How often the program's address was used, see `seen_at`.
@@ -54,8 +60,10 @@ pub struct Kioctx {
     /// Our own tail, written under `completion_lock`: the page's is the program's
     /// to scribble on.
     pub tail: AtomicU32,
-    /// Events published, less those whose slots were given back.
+    /// Events published, written under `completion_lock`; and how many of them
+    /// have given their slots back.
     pub completed_events: AtomicU32,
+    pub refilled: AtomicU32,
     /// Events that a signal handler could not publish, because the thread it
     /// interrupted holds `completion_lock`.
     pub left_over: AtomicPtr<Op>,
@@ -76,22 +84,48 @@ pub struct Kioctx {
 // SAFETY: plain fields are written while no other thread can reach the context.
 unsafe impl Sync for Kioctx {}
 
-/// A reference to a context that cannot go away.
-pub struct KioctxRef(NonNull<Kioctx>);
+/// A reference to a context that cannot go away; it stays in its thread.
+pub struct KioctxRef {
+    ctx: NonNull<Kioctx>,
+    /// None: counted in `users`.
+    hazard: Option<&'static Hazard>,
+}
 
 impl std::ops::Deref for KioctxRef {
     type Target = Kioctx;
     #[inline]
     fn deref(&self) -> &Kioctx {
-        // SAFETY: counted in `users`.
-        unsafe { self.0.as_ref() }
+        // SAFETY: counted in `users`, or seen by who would free it.
+        unsafe { self.ctx.as_ref() }
+    }
+}
+
+impl KioctxRef {
+    /// The same, counted.
+    pub fn counted(mut self) -> Self {
+        if let Some(hazard) = self.hazard.take() {
+            self.get();
+            hazard.release();
+        }
+        self
     }
 }
 
 impl Drop for KioctxRef {
     #[inline]
     fn drop(&mut self) {
-        self.put();
+        match self.hazard {
+            None => self.put(),
+            Some(hazard) => {
+                let ctx = self.ctx;
+                hazard.release();
+                // SAFETY: memory of contexts is never unmapped.
+                let ctx = unsafe { ctx.as_ref() };
+                if ctx.dead.load(Relaxed) {
+                    ctx.released_dead();
+                }
+            }
+        }
     }
 }
 
@@ -133,13 +167,21 @@ impl Kioctx {
         !self.dead.swap(true, SeqCst)
     }
 
-    /// Takes a reference, unless the memory is free.
+    /// Takes a reference, unless the context is dead.
     #[inline]
     pub fn try_get(&self) -> Option<KioctxRef> {
-        self.users
-            .fetch_update(AcqRel, Relaxed, |n| (n != 0).then_some(n + 1))
-            .is_ok()
-            .then(|| KioctxRef(NonNull::from(self)))
+        let hazard = hazard::hold(self);
+        if hazard.is_none() && !self.try_count() {
+            return None;
+        }
+        let ctx = KioctxRef { ctx: self.into(), hazard };
+        // Only now: who kills it looks at references after that.
+        (!self.is_dead()).then_some(ctx)
+    }
+
+    #[cold]
+    fn try_count(&self) -> bool {
+        self.users.fetch_update(AcqRel, Relaxed, |n| (n != 0).then_some(n + 1)).is_ok()
     }
 
     /// One more reference; the caller has one.
@@ -168,9 +210,13 @@ impl Kioctx {
         const PATIENCE_NS: i64 = 50_000_000;
         let mut idle_since = None;
         let mut pause = FIRST_LOOK_NS;
+        // Who uses it uncounted is seen from here on, or has seen that it is dead.
+        hazard::barrier();
         loop {
             let seen = self.drained.load(Acquire);
-            if self.users.load(SeqCst) <= 1 {
+            // In this order: a call that makes a request counts that first.
+            let held = hazard::is_held(self);
+            if !held && self.users.load(SeqCst) <= 1 {
                 return;
             }
             if self.in_flight.load(SeqCst) != 0 {
@@ -180,12 +226,36 @@ impl Kioctx {
                 let now = sys::monotonic_now();
                 let since = *idle_since.get_or_insert(now);
                 if sys::ns_between(since, now) > PATIENCE_NS {
-                    return;
+                    return self.abandon();
                 }
             }
             let _ = sys::futex_wait(&self.drained, seen, Some(sys::monotonic_in(pause)));
             pause = (pause * 2).min(PATIENCE_NS);
         }
+    }
+
+    /// The dead context is left to the calls that use it.
+    fn abandon(&self) {
+        self.get();
+        self.abandoned.store(true, SeqCst);
+        hazard::barrier();
+        self.put_abandoned();
+    }
+
+    fn put_abandoned(&self) {
+        if !hazard::is_held(self) && self.abandoned.swap(false, AcqRel) {
+            self.put();
+        }
+    }
+
+    /// A call has let go of the context without having been counted.
+    #[cold]
+    fn released_dead(&self) {
+        if self.abandoned.load(SeqCst) {
+            self.put_abandoned();
+        }
+        self.drained.fetch_add(1, Release);
+        sys::futex_wake(&self.drained, i32::MAX as u32);
     }
 
     #[cold]
@@ -256,7 +326,8 @@ impl Kioctx {
     const NONE: Self = Self {
         user_id: AtomicU64::new(0),
         users: AtomicUsize::new(0),
-        dead: AtomicBool::new(false),
+        dead: AtomicBool::new(true),
+        abandoned: AtomicBool::new(false),
         life: AtomicU32::new(0),
         uses: AtomicU32::new(0),
         id: 0,
@@ -266,6 +337,7 @@ impl Kioctx {
         completion_lock: TaskLock::new(),
         tail: AtomicU32::new(0),
         completed_events: AtomicU32::new(0),
+        refilled: AtomicU32::new(0),
         left_over: AtomicPtr::new(null_mut()),
         ring_lock: TaskLock::new(),
         wait: WaitQueue::new(),
@@ -293,7 +365,7 @@ impl Kioctx {
             })
         });
         // SAFETY: unused memory; who follows a stale pointer goes no further
-        // than to `users`, which is 0 until the last line.
+        // than to `dead`, which is true until the last line.
         unsafe {
             let (ring, user, slab) = match made {
                 Ok(made) => made,
@@ -312,12 +384,15 @@ impl Kioctx {
             c.slab = slab;
             c.tail.store(0, Relaxed);
             c.completed_events.store(0, Relaxed);
-            c.dead.store(false, Relaxed);
+            c.refilled.store(0, Relaxed);
+            c.completion_lock = TaskLock::new();
+            c.ring_lock = TaskLock::new();
             c.life.fetch_add(1, Relaxed);
             c.uses.store(0, Relaxed);
             c.user_id.store(user as u64, Relaxed);
-            // Release: pairs with the acquire in `try_get`.
-            c.users.store(1, Release);
+            c.users.store(1, Relaxed);
+            // Release: pairs with the acquire in `is_dead`.
+            c.dead.store(false, Release);
             Ok(NonNull::new_unchecked(ctx))
         }
     }

@@ -17,8 +17,9 @@
 //!
 //! What the kernel does not need: `engine` (who runs a deferred request),
 //! `kernel_ctx` (contexts that are the kernel's), `order` (in which order),
-//! `uaccess` (EFAULT without a trap), `task_lock` (signal handlers), `late` (who
-//! expects that io_submit waited), `fork`, `last_thread`, `guess`.
+//! `uaccess` (EFAULT without a trap), `task_lock` (signal handlers), `hazard` (uses
+//! of a context), `late` (who expects that io_submit waited), `fork`, `last_thread`,
+//! `guess`.
 
 // Cargo builds for its own tests with unwinding, whatever the profile says.
 #[cfg(not(any(panic = "abort", debug_assertions)))]
@@ -36,6 +37,7 @@ mod eventfd;
 mod file;
 mod fork;
 mod guess;
+mod hazard;
 mod ioctx_table;
 mod iovec;
 mod kernel_ctx;

@@ -11,7 +11,7 @@ use crate::ioctx_table::IoctxTable;
 use crate::kioctx::{Kioctx, KioctxRef};
 use crate::order::OrderTable;
 use crate::sys::{self, SamePage, SignalsBlocked};
-use crate::{kernel_ctx, last_thread, logging, maps, worker};
+use crate::{hazard, kernel_ctx, last_thread, logging, maps, worker};
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -53,6 +53,7 @@ pub fn mm_or_init(complete: Complete) -> Result<&'static Mm, Errno> {
     let _signals = SignalsBlocked::new();
     MM.get_or_init(|at| {
         worker::forget_all();
+        hazard::init();
         last_thread::init();
         let config = logging::load_config();
         // SAFETY: zeroed memory for an Mm; the tables are valid as they are, and
@@ -97,7 +98,6 @@ pub fn lookup_ioctx(ctx_id: u64) -> Option<KioctxRef> {
     if let Some(ctx) = unsafe { mm.recent(ctx_id).load(Acquire).as_ref() }
         && let Some(ctx) = ctx.try_get()
         && ctx.user_id.load(Acquire) == ctx_id
-        && !ctx.is_dead()
         && ctx.ring.id().load(Relaxed) == ctx.id
         && ctx.seen_at(ctx_id)
     {
@@ -114,9 +114,6 @@ fn lookup_slowly(mm: &'static Mm, ctx_id: u64) -> Option<KioctxRef> {
     let id = sys::peek_u32(ctx_id)?;
     // SAFETY: memory of contexts is never unmapped.
     let ctx = unsafe { mm.ioctx_table.get(id).as_ref() }?.try_get()?;
-    if ctx.is_dead() {
-        return None;
-    }
     let user_id = ctx.user_id.load(Acquire);
     match sys::same_page(ctx_id, ctx.ring.kernel_address()) {
         SamePage::Fault => return None,
@@ -153,7 +150,7 @@ pub fn distrust_ioctx(ctx_id: u64) {
 pub fn reget(ctx: NonNull<Kioctx>, life: u32) -> Option<KioctxRef> {
     // SAFETY: memory of contexts is never unmapped.
     let ctx = unsafe { ctx.as_ref() }.try_get()?;
-    (ctx.life() == life && !ctx.is_dead()).then_some(ctx)
+    (ctx.life() == life).then_some(ctx)
 }
 
 /// Mirrors `fs/aio.c:ioctx_alloc()`. Returns the context's id for the program.
@@ -193,9 +190,11 @@ pub fn ioctx_alloc(mm: &'static Mm, max_reqs: u32) -> Result<u64, Errno> {
 /// EINVAL: somebody else destroyed it first.
 pub fn kill_ioctx(
     mm: &'static Mm,
-    ctx: &KioctxRef,
+    ctx: KioctxRef,
     cancel: fn(&'static Mm, &Kioctx),
 ) -> Result<(), Errno> {
+    // Its end is not to wait for this call.
+    let ctx = ctx.counted();
     if !ctx.set_dead() {
         return Err(Errno::EINVAL);
     }
@@ -214,7 +213,7 @@ pub fn kill_ioctx(
     // The table's reference.
     ctx.put();
     ctx.wait.wake_all();
-    ctx.drain(|| cancel(mm, ctx));
+    ctx.drain(|| cancel(mm, &ctx));
     Ok(())
 }
 

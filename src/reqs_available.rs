@@ -41,26 +41,37 @@ impl ReqsAvailable {
         unsafe { &(*self.cpus.add(cpu as usize)).reqs_available }
     }
 
-    /// Takes a slot.
+    /// Takes up to `wanted` slots, one at least: none only if there is none. The
+    /// kernel takes one at a time.
     #[inline]
-    pub fn get(&self) -> bool {
+    pub fn get(&self, wanted: u32) -> u32 {
         let kcpu = self.this_cpu();
         // Unlike the kernel we may be moved to another CPU at any point, so the
         // counters are atomic.
-        if kcpu.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).is_ok() {
-            return true;
+        let mut here = kcpu.load(Relaxed);
+        while here > 0 {
+            let taken = here.min(wanted);
+            match kcpu.compare_exchange_weak(here, here - taken, Relaxed, Relaxed) {
+                Ok(_) => return taken,
+                Err(now) => here = now,
+            }
         }
+        self.get_batch(kcpu, wanted)
+    }
+
+    #[cold]
+    fn get_batch(&self, kcpu: &AtomicU32, wanted: u32) -> u32 {
         if self.available.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(self.batch)).is_err() {
-            return false;
+            return 0;
         }
-        if self.batch > 1 {
-            kcpu.fetch_add(self.batch - 1, Relaxed);
+        let taken = self.batch.min(wanted);
+        if self.batch > taken {
+            kcpu.fetch_add(self.batch - taken, Relaxed);
         }
-        true
+        taken
     }
 
     /// Gives slots back.
-    #[inline]
     pub fn put(&self, nr: u32) {
         let kcpu = self.this_cpu();
         kcpu.fetch_add(nr, Relaxed);
@@ -104,17 +115,15 @@ mod tests {
     #[test]
     fn all_slots_come_back() {
         with_cpus(127, 1, |r| {
-            let mut n = 0;
-            while r.get() {
-                n += 1;
+            let all = |wanted| std::iter::repeat_with(move || r.get(wanted)).take_while(|&n| n > 0);
+            let n: u32 = all(1).sum();
+            assert!(n >= 120 && all(1).count() == 0);
+            for wanted in [1, 2, 7, 1000] {
+                r.put(n);
+                assert!(all(wanted).all(|taken| taken <= wanted));
+                r.put(n);
+                assert_eq!(all(wanted).sum::<u32>(), n, "{wanted} at a time");
             }
-            assert!(n >= 120);
-            r.put(n);
-            let mut again = 0;
-            while r.get() {
-                again += 1;
-            }
-            assert_eq!(n, again);
         });
     }
 

@@ -24,6 +24,8 @@ pub struct Submit<'a> {
     pub mm: &'static Mm,
     pub ctx: &'a Kioctx,
     pub batch: Batch,
+    /// Slots that were taken for the requests to come.
+    slots: u32,
     /// The file and the eventfd that this call has looked at already: within
     /// one call a number means one file.
     file: Option<File>,
@@ -63,12 +65,22 @@ impl Done {
 /// is returned instead.
 pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<i64, Errno> {
     let nr = nr.min(i64::from(ctx.ring.nr_events));
-    let mut s = Submit { mm, ctx, batch: Batch::new(), file: None, resfd: None, done: Done::new() };
+    let mut s = Submit {
+        mm,
+        ctx,
+        batch: Batch::new(),
+        slots: 0,
+        file: None,
+        resfd: None,
+        done: Done::new(),
+    };
     let mut accepted = 0;
     let mut refused = None;
     while accepted < nr {
         let at = iocbpp.wrapping_add(accepted as u64 * size_of::<*const ()>() as u64);
-        match uaccess::get_user::<usize>(at).and_then(|iocb| s.io_submit_one(iocb as u64)) {
+        match uaccess::get_user::<usize>(at)
+            .and_then(|iocb| s.io_submit_one(iocb as u64, nr - accepted))
+        {
             Ok(()) => accepted += 1,
             Err(e) => {
                 refused = Some(e);
@@ -78,6 +90,9 @@ pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<
     }
     s.publish();
     s.batch.flush(mm);
+    if s.slots > 0 {
+        ctx.reqs.put(s.slots);
+    }
     match refused {
         Some(e) if accepted == 0 => Err(e),
         _ => Ok(accepted),
@@ -85,25 +100,30 @@ pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<
 }
 
 impl Submit<'_> {
-    /// Mirrors `fs/aio.c:io_submit_one()`.
+    /// Mirrors `fs/aio.c:io_submit_one()`; `left`: this one and those behind it.
     #[inline]
-    fn io_submit_one(&mut self, user_iocb: u64) -> Result<(), Errno> {
+    fn io_submit_one(&mut self, user_iocb: u64, left: i64) -> Result<(), Errno> {
         let iocb = uaccess::get_user::<Iocb>(user_iocb)?;
         if iocb.reserved2 != 0 || (iocb.nbytes as i64) < 0 {
             return Err(Errno::EINVAL);
         }
-        if !aio_get_req(self.ctx) {
+        if self.slots == 0 && !self.get_slots(left as u32) {
+            return Err(Errno::EAGAIN);
+        }
+        self.submit_with_slot(user_iocb, &iocb)?;
+        self.slots -= 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn get_slots(&mut self, wanted: u32) -> bool {
+        self.slots = aio_get_req(self.ctx, wanted);
+        if self.slots == 0 {
             // Its own events may have been taken out of the ring by now.
             self.publish();
-            if !aio_get_req(self.ctx) {
-                return Err(Errno::EAGAIN);
-            }
+            self.slots = aio_get_req(self.ctx, wanted);
         }
-        let r = self.submit_with_slot(user_iocb, &iocb);
-        if r.is_err() {
-            self.ctx.reqs.put(1);
-        }
-        r
+        self.slots > 0
     }
 
     /// Mirrors `fs/aio.c:__io_submit_one()`.

@@ -25,37 +25,46 @@ const TRUST_AFTER: u64 = 32;
 const RECHECK: u64 = 255;
 
 /// An entry: page number << 16 | writable << 15 | score (7 bits) | uses (8 bits).
+/// A page is trusted when its score has reached TRUST_AFTER, where it stays.
 static TRUSTED: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
 
 const WRITABLE: u64 = 1 << 15;
 const SCORE: u64 = 1 << 8;
 const SCORE_MASK: u64 = 0x7f << 8;
-const USES_MASK: u64 = 0xff;
 
 /// `access_ok`: the range lies in user space.
 pub fn access_ok(addr: u64, len: u64) -> bool {
     len <= TASK_SIZE && addr <= TASK_SIZE - len
 }
 
+fn slot_of(page: u64) -> &'static AtomicU64 {
+    &TRUSTED[page as usize % SLOTS]
+}
+
 #[inline]
-fn page_ok(page: u64, write: bool) -> bool {
-    let slot = &TRUSTED[page as usize % SLOTS];
+fn is_trusted(page: u64, write: bool) -> bool {
+    let slot = slot_of(page);
     let e = slot.load(Relaxed);
-    if e >> 16 == page
-        && e & SCORE_MASK >= TRUST_AFTER * SCORE
-        && e & USES_MASK < RECHECK
-        && (!write || e & WRITABLE != 0)
-    {
+    let trusted = (page << 16) | WRITABLE | (TRUST_AFTER * SCORE);
+    // What is left is the number of uses, if all else is as it should be.
+    let ok = (e | if write { 0 } else { WRITABLE }) ^ trusted < RECHECK;
+    if ok {
         // Two threads may lose a count to each other; it only has to grow.
         slot.store(e + 1, Relaxed);
-        return true;
     }
-    probe_page(slot, e, page, write)
+    ok
+}
+
+#[inline]
+fn page_ok(page: u64, write: bool) -> bool {
+    is_trusted(page, write) || probe_page(page, write)
 }
 
 #[cold]
 #[inline(never)]
-fn probe_page(slot: &AtomicU64, e: u64, page: u64, write: bool) -> bool {
+fn probe_page(page: u64, write: bool) -> bool {
+    let slot = slot_of(page);
+    let e = slot.load(Relaxed);
     let addr = (page << PAGE_SHIFT) as usize;
     let known = e >> 16 == page;
     // A page that is used for writing is probed for that, whatever it is now
@@ -81,8 +90,13 @@ fn range_ok(addr: u64, len: u64, write: bool) -> bool {
     if !access_ok(addr, len) {
         return false;
     }
-    let last = (addr + len - 1) >> PAGE_SHIFT;
-    (addr >> PAGE_SHIFT..=last).all(|page| page_ok(page, write))
+    let (first, last) = (addr >> PAGE_SHIFT, (addr + len - 1) >> PAGE_SHIFT);
+    page_ok(first, write) && (first == last || pages_ok(first + 1, last, write))
+}
+
+#[cold]
+fn pages_ok(first: u64, last: u64, write: bool) -> bool {
+    (first..=last).all(|page| page_ok(page, write))
 }
 
 /// `get_user`, `copy_from_user` of one value.
@@ -97,6 +111,24 @@ pub fn get_user<T: Copy>(addr: u64) -> Result<T, Errno> {
     // SAFETY: the pages are readable (module comment); T is plain data of any
     // bits (private callers use integers and ABI structures of integers).
     Ok(unsafe { std::ptr::read_unaligned(addr as *const T) })
+}
+
+/// As `get_user`, if that is known to be good without asking: inside a page that
+/// is trusted, or the one that the stack has come to.
+#[inline(always)]
+pub fn get_user_at_once<T: Copy>(addr: u64) -> Option<T> {
+    const PAGE: u64 = 1 << PAGE_SHIFT;
+    let mut here = std::mem::MaybeUninit::<u8>::uninit();
+    // SAFETY: a variable of ours; it has to be there, not only to have a place.
+    unsafe { here.as_mut_ptr().write_volatile(0) };
+    let on_stack = (addr ^ here.as_ptr() as u64) < PAGE;
+    if addr % PAGE > PAGE - size_of::<T>() as u64
+        || !(on_stack || is_trusted(addr >> PAGE_SHIFT, false))
+    {
+        return None;
+    }
+    // SAFETY: as in `get_user`.
+    Some(unsafe { std::ptr::read_unaligned(addr as *const T) })
 }
 
 /// As `get_user`, without trust in what was seen before: for calls that are not

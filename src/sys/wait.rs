@@ -44,6 +44,44 @@ pub fn futex_wake(word: &AtomicU32, n: u32) {
     let _ = unsafe { sys!(futex, word.as_ptr(), FUTEX_WAKE_PRIVATE, n) };
 }
 
+/// membarrier(2): every other running thread of the process passes a full memory
+/// barrier.
+///
+/// # Errors
+/// ENOSYS, EPERM (seccomp or not registered).
+pub fn membarrier() -> Result<(), Errno> {
+    const PRIVATE_EXPEDITED: u32 = 1 << 3;
+    // SAFETY: no memory is passed.
+    unsafe { sys!(membarrier, PRIVATE_EXPEDITED, 0u32) }.map(|_| ())
+}
+
+/// Once for a process, before `membarrier`.
+pub fn membarrier_register() {
+    const REGISTER_PRIVATE_EXPEDITED: u32 = 1 << 4;
+    // SAFETY: no memory is passed.
+    let _ = unsafe { sys!(membarrier, REGISTER_PRIVATE_EXPEDITED, 0u32) };
+}
+
+/// The calling thread: a number that is even and not 0, and no other thread's.
+#[inline]
+pub fn thread_pointer() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let own: u64;
+        // SAFETY: the ABI keeps the thread pointer in the word that it points to.
+        unsafe {
+            std::arch::asm!("mov {}, fs:0", out(reg) own,
+                options(pure, readonly, nostack, preserves_flags));
+        }
+        own
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    // SAFETY: pthread_self has no preconditions.
+    unsafe {
+        libc::pthread_self() as u64
+    }
+}
+
 /// Now on CLOCK_MONOTONIC.
 pub fn monotonic_now() -> libc::timespec {
     let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
