@@ -110,15 +110,18 @@ fn few_files(job: &Job) -> Result<Figure, String> {
 
 /// A place that all users can reach and write to, with the library in it.
 struct Open {
+    // The mount goes first.
     mount: Mount,
+    _at: tempfile::TempDir,
     _dir: tempfile::TempDir,
 }
 
 impl Open {
     fn new(job: &Job) -> Result<Self, String> {
         let dir = tempfile::tempdir_in(job.dir).map_err(|e| e.to_string())?;
-        // Nobody but this process and its children sees it.
-        let mount = Mount::bind(dir.path(), Path::new("/mnt"))?;
+        let at = tempfile::tempdir().map_err(|e| e.to_string())?;
+        // Nobody but this process and its children sees it there.
+        let mount = Mount::bind(dir.path(), at.path())?;
         fs::set_permissions(mount.path(), fs::Permissions::from_mode(0o777))
             .map_err(|e| e.to_string())?;
         let ours = Artefacts::get();
@@ -126,7 +129,7 @@ impl Open {
             let name = file.file_name().expect("a file");
             fs::copy(&file, mount.path().join(name)).map_err(|e| e.to_string())?;
         }
-        Ok(Self { mount, _dir: dir })
+        Ok(Self { mount, _at: at, _dir: dir })
     }
 
     /// The same command, with what it loads from there.
@@ -204,20 +207,55 @@ fn little_memory(job: &Job) -> Result<Figure, String> {
     verified_figure(job, &mut fio, &["--size=32m", "--numjobs=2", "--direct=0", "--fsync=512"])
 }
 
+/// A directory that is never removed with what is in it: the host's own are bound
+/// there.
+struct Root {
+    mounts: Vec<Mount>,
+    dir: PathBuf,
+}
+
+impl Root {
+    fn new() -> Result<Self, String> {
+        let dir = tempfile::tempdir().map_err(|e| e.to_string())?.keep();
+        let mut root = Self { mounts: Vec::new(), dir };
+        root.mounts.push(Mount::new(&root.dir, "tmpfs")?);
+        Ok(root)
+    }
+
+    fn path(&self) -> &Path {
+        self.mounts[0].path()
+    }
+
+    fn bind(&mut self, dir: &Path) -> Result<(), String> {
+        let at = self.path().join(dir.strip_prefix("/").expect("absolute"));
+        self.mounts.push(Mount::bind(dir, &at)?);
+        Ok(())
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        while self.mounts.pop().is_some() {}
+        // Fail where something is still mounted.
+        let _ = fs::remove_dir(self.dir.join("tmpfs"));
+        let _ = fs::remove_dir(&self.dir);
+    }
+}
+
 fn chroot(job: &Job) -> Result<Figure, String> {
     let open = Open::new(job)?;
-    let root = open.mount.path().join("root");
-    let mut mounts = Vec::new();
+    let mut root = Root::new()?;
     // The links that merged distributions have are followed.
-    for dir in ["usr", "bin", "lib", "lib64", "dev", "tmp"] {
-        let host = Path::new("/").join(dir);
-        if host.exists() {
-            mounts.push(Mount::bind(&host, &root.join(dir))?);
+    for dir in ["/usr", "/bin", "/lib", "/lib64", "/dev", "/tmp"].map(Path::new) {
+        if dir.exists() {
+            root.bind(dir)?;
         }
     }
-    mounts.push(Mount::bind(open.mount.path(), &root.join("mnt"))?);
+    let here = open.mount.path();
+    root.bind(here)?;
     let mut fio = open.command(job, "chroot");
-    fio.arg(&root).args(["sh", "-c", "cd /mnt && [ ! -e /proc ] && exec \"$@\"", "sh", "fio"]);
+    fio.arg(root.path()).args(["sh", "-c", "cd $0 && [ ! -e /proc ] && exec \"$@\""]);
+    fio.arg(here).arg("fio");
     verified_figure(job, &mut fio, &["--numjobs=2"])
 }
 
