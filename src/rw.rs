@@ -97,7 +97,7 @@ pub fn attempt(mm: &'static Mm, file: &File, t: &mut Transfer) -> Outcome {
     }
     // A small write would be done at once but for its predecessor; behind it in
     // the queue, every write of a busy file would have a predecessor for ever.
-    let patience = if t.write && t.iov.total <= INLINE_WRITE_MAX { PREDECESSOR_NAPS } else { 0 };
+    let patience = if t.write && is_quick(file, t) { PREDECESSOR_NAPS } else { 0 };
     if in_the_way(mm, file, class, t.write) && !cleared(mm, file, class, t.write, patience) {
         return defer(file, t, Some(class));
     }
@@ -190,11 +190,15 @@ fn attempt_read(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
     }
 }
 
-fn attempt_write(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
+/// A small write that does not go to the device.
+fn is_quick(file: &File, t: &Transfer) -> bool {
     let sync = file.flags & (libc::O_SYNC | libc::O_DSYNC) != 0
         || t.rw_flags & (RWF_SYNC | RWF_DSYNC) != 0;
-    let small = t.iov.total <= INLINE_WRITE_MAX;
-    if sync || !small {
+    !sync && t.iov.total <= INLINE_WRITE_MAX
+}
+
+fn attempt_write(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
+    if !is_quick(file, t) {
         return defer(file, t, Some(Class::Exclusive));
     }
     if file.kind == FileType::Regular {
