@@ -43,7 +43,8 @@ impl Calls {
     pub fn drain(&self, rings: &mut Rings, slot: Slot) -> Outcome {
         let Some(live) = rings.get(slot) else { return Outcome::left_out() };
         live.scan();
-        let all = i64::from(live.available()) + live.transfers() as i64;
+        // (Of the ring's size where the program has moved head past the tail.)
+        let all = (i64::from(live.available()) + live.transfers() as i64) % i64::from(live.nr());
         let room = (EVENTS_LEN / EVENT) as i64 - i64::from(LOOKED_AT);
         if all > room || live.header_changed() {
             return Outcome::left_out();
