@@ -15,6 +15,7 @@ use crate::{signals, submit, wire};
 use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 pub struct Options<'a> {
     pub library: &'a Path,
@@ -46,8 +47,14 @@ pub fn run(options: &Options) -> ExitCode {
     wire::send(&mut reports, &Report::Ready);
     while let Some(request) = wire::receive::<Request>(&mut requests) {
         executor.program(&request, &mut reports);
-        wire::send(&mut reports, &Report::Done);
-        executor.clean_up();
+        if options.kernel {
+            // Slow: while the other side runs the program.
+            wire::send(&mut reports, &Report::Done);
+            executor.clean_up();
+        } else {
+            let refused = executor.clean_up();
+            wire::send(&mut reports, &refused.map_or(Report::Done, Report::Broken));
+        }
     }
     ExitCode::SUCCESS
 }
@@ -62,6 +69,9 @@ fn pin_to(cpu: usize) {
     }
 }
 
+/// For the first io_setup.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 struct Executor {
     world: World,
     calls: Calls,
@@ -73,8 +83,12 @@ struct Executor {
 impl Executor {
     /// A first context starts our library's threads, on any CPU.
     fn warm_up(&mut self) {
-        let made = self.calls.setup(1, rings::variable(0));
-        assert_eq!(made, 0, "the first io_setup");
+        let start = Instant::now();
+        // fs.aio-nr is the whole machine's.
+        while self.calls.setup(1, rings::variable(0)) != 0 {
+            assert!(start.elapsed() < PATIENCE, "no first io_setup");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         self.calls.destroy(rings::value(0));
         mem::write(rings::variable(0), 0u64);
     }
@@ -172,8 +186,9 @@ impl Executor {
         }
     }
 
-    fn clean_up(&mut self) {
-        let mut contexts: Vec<u64> = std::mem::take(&mut self.rings.orphans);
+    /// Destroys all contexts. An answer: one of ours could not be.
+    fn clean_up(&mut self) -> Option<String> {
+        let mut contexts = Vec::new();
         for slot in 0..CONTEXT_COUNT as u8 {
             if let Some(live) = self.rings.get(slot) {
                 live.set_header(0, live.id());
@@ -182,19 +197,29 @@ impl Executor {
             }
             mem::write(rings::variable(slot), 0u64);
         }
+        // (The program may have destroyed these by an old address.)
+        let orphans = std::mem::take(&mut self.rings.orphans);
         if self.calls.kernel {
             // Each takes tens of milliseconds.
             std::thread::scope(|s| {
-                for ctx in contexts {
+                for ctx in contexts.into_iter().chain(orphans) {
                     let calls = &self.calls;
                     s.spawn(move || calls.destroy(ctx));
                 }
             });
-        } else {
-            contexts.iter().for_each(|&ctx| {
-                self.calls.destroy(ctx);
-            });
+            return None;
         }
+        let mut refused = None;
+        for ctx in contexts {
+            match self.calls.destroy(ctx) {
+                0 => {}
+                e => refused = Some(format!("io_destroy of {ctx:#x} at the end: {e}")),
+            }
+        }
+        for ctx in orphans {
+            self.calls.destroy(ctx);
+        }
+        refused
     }
 }
 
