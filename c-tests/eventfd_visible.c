@@ -32,7 +32,7 @@ static int seen_at_wake(void)
 
 static void polls(void)
 {
-	long rounds = 0, missed = 0, until = now_ms() + 3000;
+	long rounds = 0, missed = 0, until = now_ms() + 40000;
 	struct iocb cb;
 	pthread_t thread;
 	uint64_t n;
@@ -50,7 +50,7 @@ static void polls(void)
 	}
 	wanted = ~0U;
 	MUST(pthread_join(thread, NULL) == 0);
-	expect_between("11/6", "polls fired by another thread", rounds, 20, 20000);
+	expect("11/6", "polls fired by another thread", rounds, 20000);
 	expect("11/6", "not in the ring when the eventfd was readable", missed, 0);
 	close(target);
 }

@@ -3,7 +3,8 @@
  * buffered writes always; what it has deferred and not yet issued is lost with
  * _exit, SIGKILL and exec, but never is anything else written.
  *
- * "exit_data figures" prints how often and how much each way loses. */
+ * "exit_data figures [RUNS [MICROSECONDS]]" prints how often and how much each way
+ * loses when the process goes on for that long behind io_submit. */
 #include "life.h"
 
 #define WRITES 8
@@ -29,6 +30,7 @@ static const struct {
 
 static int fd;
 static unsigned kind;
+static long delay_us;
 static char *buf;
 
 static int child(void *arg)
@@ -44,6 +46,8 @@ static int child(void *arg)
 	}
 	if (io_setup(WRITES, &ctx) || io_submit(ctx, WRITES, list) != WRITES)
 		return 1;
+	if (delay_us)
+		usleep((useconds_t)delay_us);
 	switch ((enum end)(intptr_t)arg) {
 	case EXIT:
 		exit(0);
@@ -133,6 +137,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "nothing"))
 		return 0;
 	buf = page_alloc(WRITES * 131072);
+	delay_us = argc > 3 ? atol(argv[3]) : 0;
 	if (argc > 1)
 		return figures(argc > 2 ? atoi(argv[2]) : 50);
 	for (kind = 0; kind < KINDS; kind++)
