@@ -37,8 +37,9 @@ impl Qmp {
     /// # Errors
     /// QEMU's, or none came in time.
     pub fn call(&mut self, command: &str, arguments: Value) -> Result<Value, String> {
-        let call = json!({"execute": command, "arguments": arguments});
-        writeln!(self.stream.get_mut(), "{call}").map_err(|e| format!("QMP: {e}"))?;
+        // In one write: after its last brace `quit` leaves nobody to read the rest.
+        let call = format!("{}\n", json!({"execute": command, "arguments": arguments}));
+        self.stream.get_mut().write_all(call.as_bytes()).map_err(|e| format!("QMP: {e}"))?;
         loop {
             let answer = self.next()?;
             if !answer["error"].is_null() {
