@@ -42,9 +42,9 @@ on() {
 	shift
 	case $way in
 	kernel) set -- env AIO_TEST_LIB=kernel "$@" ;;
-	uring | threads) set -- env LD_PRELOAD="$ours/lib/libaio-rs.so.1" AIO_RS_ENGINE="$way" "$@" ;;
+	uring | threads) set -- env LD_PRELOAD="$ours/preload/libaio-rs-preload.so" AIO_RS_ENGINE="$way" "$@" ;;
 	drop-in) set -- env LD_LIBRARY_PATH="$ours/dropin" "$@" ;;
-	refused) set -- "$work/deny_uring" env LD_PRELOAD="$ours/lib/libaio-rs.so.1" "$@" ;;
+	refused) set -- "$work/deny_uring" env LD_PRELOAD="$ours/preload/libaio-rs-preload.so" "$@" ;;
 	esac
 	{ timeout -k 5 90 "$@"; } >"$work/out" 2>&1 </dev/null
 }
