@@ -33,12 +33,16 @@ preload: ## build build/preload/libaio-rs-preload.so, for LD_PRELOAD
 		--target-dir $(TARGET)/preload
 	$(call replace,$(TARGET)/preload/release/libaio_rs.so,$(BUILD)/preload/libaio-rs-preload.so)
 
+# Found by a path, the name is enough, and the link; in the loader's cache it has
+# to be the soname: make dropin DROPIN=libaio.so.1t64
+DROPIN ?= libaio.so.1
+
 .PHONY: dropin
 dropin: ## build build/dropin/libaio.so.1, for LD_LIBRARY_PATH
-	AIO_RS_SONAME=libaio.so.1 $(CARGO) build --release --lib --features syscall \
+	AIO_RS_SONAME=$(DROPIN) $(CARGO) build --release --lib --features syscall \
 		--target-dir $(TARGET)/dropin
-	$(call replace,$(TARGET)/dropin/release/libaio_rs.so,$(BUILD)/dropin/libaio.so.1)
-	@ln -sfn libaio.so.1 $(BUILD)/dropin/libaio.so.1t64
+	$(call replace,$(TARGET)/dropin/release/libaio_rs.so,$(BUILD)/dropin/$(DROPIN))
+	@[ $(DROPIN) != libaio.so.1 ] || ln -sfn $(DROPIN) $(BUILD)/dropin/libaio.so.1t64
 
 .PHONY: command
 command: ## build build/bin/aio-rs
@@ -141,6 +145,16 @@ install: all ## install to PREFIX= (default /usr/local), LIBDIR=, below DESTDIR=
 .PHONY: uninstall
 uninstall: ## remove what install put there, by its list
 	@$(layout) scripts/install.sh uninstall
+
+.PHONY: deb
+deb: ## build the Debian packages into build/deb; lintian has to be content
+	@scripts/deps.sh package
+	@scripts/deb.sh '$(BUILD)' '$(VERSION)'
+
+.PHONY: check-package
+check-package: deb ## cargo package; the Debian packages as a new user meets them, in a chroot (root)
+	$(CARGO) package --quiet --allow-dirty
+	@scripts/check-package.sh '$(BUILD)'
 
 .PHONY: clean
 clean: ## remove everything that was built

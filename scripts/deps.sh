@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh demo|check: installs the tools that these targets use, as far as they
+# deps.sh demo|check|package: installs the tools that these targets use, as far as they
 # are missing: by apt-get when run by root, otherwise it only names them.
 set -u
 
@@ -19,6 +19,14 @@ header() { # header PACKAGE FILE
 	echo "#include <$2>" | "${CC:-cc}" -E -x c - >/dev/null 2>&1 || missing="$missing $1"
 }
 
+if [ "${1:-check}" = package ]; then
+	want debhelper dh
+	want dpkg-dev dpkg-buildpackage
+	want fakeroot fakeroot
+	want lintian lintian
+	want debootstrap debootstrap
+	want tmux tmux
+fi
 want gcc "${CC:-cc}"
 header libc6-dev stdio.h
 header libaio-dev libaio.h
@@ -83,7 +91,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	if [ -n "$missing" ]; then
 		echo "installing:$missing"
 		# shellcheck disable=SC2086 # one word a package
-		said=$({ apt-get -q update && apt-get -q -y --no-install-recommends install $missing; } 2>&1) &&
+		said=$({ apt-get -q update && apt-get -o DPkg::Lock::Timeout=300 -q -y --no-install-recommends install $missing; } 2>&1) &&
 			missing=
 		[ -z "$missing" ] || echo "$said" | tail -n 3
 	fi
