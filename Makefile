@@ -130,6 +130,10 @@ fuzz-diff: all ## random programs on kernel AIO and on ours (FUZZ_SECONDS=, FUZZ
 fuzz-diff-hour: all ## the same for an hour, and a million steps at least
 	@AIO_TEST_OURS=$(BUILD) FUZZ_SECONDS=3600 FUZZ_STEPS=1000000 $(CARGO) test --quiet --test fuzz_diff
 
+.PHONY: command-pages
+command-pages: ## write the command's manual pages and completions anew
+	AIO_RS_WRITE_PAGES=1 $(CARGO) test --quiet --test command_pages
+
 .PHONY: deps
 deps: ## install the tools that the tests use (root), or name what is missing
 	@scripts/deps.sh check

@@ -112,6 +112,12 @@ snapshot "$work/before"
 try install sh -c 'apt-get -q -y install /packages/aio-rs_*.deb /packages/libaio-rs1_*.deb /packages/libaio-rs-dev_*.deb'
 ok "apt-get install aio-rs libaio-rs1 libaio-rs-dev"
 
+try 'doctor' aio-rs doctor fio
+ok "aio-rs doctor fio"
+try 'run' env AIO_RS_LOG=info aio-rs run "${job[@]}"
+says 'engine: ' 'run'
+ok "aio-rs run fio, every crc32c is right"
+
 case $(of_fio) in
 */aio-rs/*) fail "aio-rs changes programs that were not run on it" ;;
 *) ok "a program that is not run on it has the system's $system" ;;

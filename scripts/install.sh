@@ -60,6 +60,10 @@ everything() {
 		include/aio-rs.pc.in >"$list.pc"
 	file 644 "$list.pc" "$LIBDIR/pkgconfig/aio-rs.pc"
 
+	file 644 packaging/completions/aio-rs.bash "$DATADIR/bash-completion/completions/aio-rs"
+	file 644 packaging/completions/_aio-rs "$DATADIR/zsh/site-functions/_aio-rs"
+	file 644 packaging/completions/aio-rs.fish "$DATADIR/fish/vendor_completions.d/aio-rs.fish"
+
 	for page in docs/man/*.[1-9]*; do
 		file 644 "$page" "$DATADIR/man/man$(section "$page")/$(basename "$page")"
 	done
