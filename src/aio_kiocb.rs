@@ -223,10 +223,14 @@ unsafe fn complete(op: OpPtr, res: i64, signal: impl FnOnce(&'static Mm)) {
     let event = IoEvent { data: req.data.load(Relaxed), obj: req.obj.load(Relaxed), res, res2: 0 };
     post(ctx, &[event]);
     // Behind its event, for what finds the way clear posts its own at once.
-    // SAFETY: entered at most once, by `defer`.
-    unsafe { mm.order.leave(op.as_ref(), &|next| pass_gate(mm, next)) };
-    if let Some(engine) = mm.engine {
-        engine.kick();
+    // SAFETY: in our hands; entered at most once, by `defer`.
+    unsafe {
+        if op.as_ref().is_ordered() {
+            mm.order.leave(op.as_ref(), &|next| pass_gate(mm, next));
+            if let Some(engine) = mm.engine {
+                engine.kick();
+            }
+        }
     }
     if args.is_buffered_io() {
         ctx.late.done();
@@ -283,6 +287,7 @@ pub fn finish_data(mm: &'static Mm, ctx: &Kioctx) {
         // SAFETY: a hint, read anew each time: requests are plain memory that stays.
         let args = || unsafe { req.op.args() };
         while alive() && args().is_device_io() {
+            ctx.sleeper.help();
             sys::nap();
         }
         if alive() && args().resfd >= 0 {
@@ -298,6 +303,10 @@ fn cancel_req(mm: &'static Mm, req: &AioKiocb) -> bool {
         return false;
     }
     let op = req_to_op(req);
+    // At the device, as far as it can be told.
+    if req.op.by_caller.load(Relaxed) {
+        return false;
+    }
     let _signals = SignalsBlocked::new();
     let alive = || req.life.load(Acquire) == life;
     let release = |next: OpPtr| pass_gate(mm, next);

@@ -5,7 +5,7 @@ use crate::aio_kiocb::{complete_unpinned, pass_gate, req_to_op};
 use crate::engine::op::{Op, OpArgs, OpList};
 use crate::errno::Errno;
 use crate::kioctx::Kioctx;
-use crate::mm::Mm;
+use crate::mm::{self, Mm};
 use crate::order::{Class, Key};
 use crate::sys::SignalsBlocked;
 use crate::{last_thread, run_here};
@@ -51,6 +51,7 @@ impl Batch {
         op.res_pin.store(Op::NO_PIN, Relaxed);
         op.state.store(0, Relaxed);
         op.abandoned.store(false, Relaxed);
+        op.by_caller.store(false, Relaxed);
         // One gate for the pin, one for the order.
         op.gates.store(2, Relaxed);
         ctx.get();
@@ -84,17 +85,25 @@ impl Batch {
         }
     }
 
-    /// Pins the files of all deferred requests and lets them start.
+    /// Lets all deferred requests start: in the caller's own ring, or, with their
+    /// files pinned, in the engine.
     #[inline]
-    pub fn flush(&mut self, mm: &'static Mm) {
+    pub fn flush(&mut self, mm: &'static Mm, ctx: &Kioctx) {
         if !self.list.is_empty() {
-            self.flush_some(mm);
+            self.flush_some(mm, ctx);
         }
     }
 
     #[cold]
-    fn flush_some(&mut self, mm: &'static Mm) {
+    fn flush_some(&mut self, mm: &'static Mm, ctx: &Kioctx) {
         last_thread::note_user();
+        if let Some(ring) = ctx.sleeper.submits(mm.caller_rings()) {
+            ring.submit(&mut self.list);
+        }
+        self.hand_over_all(mm);
+    }
+
+    fn hand_over_all(&mut self, mm: &'static Mm) {
         while let Err(why) = self.hand_over(mm) {
             log::debug!("a file could not be pinned ({why}): done inside io_submit");
             if let Some(op) = self.list.pop() {
@@ -120,5 +129,15 @@ impl Batch {
         }
         engine.kick();
         result
+    }
+}
+
+/// `GoOn` for callers' rings.
+///
+/// # Safety
+/// As `GoOn` says.
+pub unsafe fn go_on(list: OpList) {
+    if let Some(mm) = mm::mm() {
+        Batch { list }.hand_over_all(mm);
     }
 }

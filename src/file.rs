@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::order::Key;
-use crate::sys;
+use crate::sys::{self, FileId};
 use std::ffi::c_int;
 
 /// The kind of file, by st_mode.
@@ -50,6 +50,10 @@ impl File {
             _ => FileType::Anonymous,
         };
         Ok(Self { fd, flags, kind, dev: st.st_dev, ino: st.st_ino, rdev: st.st_rdev })
+    }
+
+    pub fn id(&self) -> FileId {
+        FileId { dev: self.dev, ino: self.ino }
     }
 
     pub fn readable(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::hazard::{self, Hazard};
 use crate::late::Late;
 use crate::reqs_available::{KioctxCpu, ReqsAvailable};
 use crate::slab::Slab;
+use crate::sleeper::Sleeper;
 use crate::sys;
 use crate::task_lock::TaskLock;
 use crate::wait::WaitQueue;
@@ -70,6 +71,7 @@ pub struct Kioctx {
 
     pub ring_lock: TaskLock,
     pub wait: WaitQueue,
+    pub sleeper: Sleeper,
 
     /// Requests that an engine has, or will have.
     pub in_flight: AtomicUsize,
@@ -341,6 +343,7 @@ impl Kioctx {
         left_over: AtomicPtr::new(null_mut()),
         ring_lock: TaskLock::new(),
         wait: WaitQueue::new(),
+        sleeper: Sleeper::new(),
         in_flight: AtomicUsize::new(0),
         late: Late::new(),
         drained: AtomicU32::new(0),

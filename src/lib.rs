@@ -19,7 +19,7 @@
 //! `kernel_ctx` (contexts that are the kernel's), `order` (in which order),
 //! `uaccess` (EFAULT without a trap), `task_lock` (signal handlers), `hazard` (uses
 //! of a context), `late` (who expects that io_submit waited), `fork`, `last_thread`,
-//! `guess`.
+//! `guess`, `sleeper` (whether a context gets a ring of its submitter's own).
 
 // Cargo builds for its own tests with unwinding, whatever the profile says.
 #[cfg(not(any(panic = "abort", debug_assertions)))]
@@ -54,6 +54,7 @@ mod run_here;
 mod rw;
 mod sigwait;
 mod slab;
+mod sleeper;
 mod submit;
 mod sys;
 mod task_lock;

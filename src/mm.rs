@@ -3,6 +3,7 @@
 
 use crate::aio_ring::PAGE_SIZE;
 use crate::config::{Config, MaxNr};
+use crate::engine::caller::{CallerRings, GoOn};
 use crate::engine::{self, Complete, Engine};
 use crate::errno::Errno;
 use crate::fork::ForkCell;
@@ -42,11 +43,12 @@ pub fn mm() -> Option<&'static Mm> {
     MM.get()
 }
 
-/// The same for io_setup, which creates it. `complete` is what the engine calls.
+/// The same for io_setup, which creates it. `complete` and `go_on` are what the engine
+/// calls.
 ///
 /// # Errors
 /// ENOMEM.
-pub fn mm_or_init(complete: Complete) -> Result<&'static Mm, Errno> {
+pub fn mm_or_init(complete: Complete, go_on: GoOn) -> Result<&'static Mm, Errno> {
     if let Some(mm) = MM.get() {
         return Ok(mm);
     }
@@ -63,7 +65,7 @@ pub fn mm_or_init(complete: Complete) -> Result<&'static Mm, Errno> {
             (&raw mut (*at).possible_cpus).write(sys::possible_cpus());
             (&raw mut (*at).config).write(config);
             (&raw mut (*at).order).write(OrderTable::new());
-            (&raw mut (*at).engine).write(engine::choose(&config, complete));
+            (&raw mut (*at).engine).write(engine::choose(&config, complete, go_on));
         }
     })
 }
@@ -72,6 +74,10 @@ impl Mm {
     #[inline]
     fn recent(&self, ctx_id: u64) -> &AtomicPtr<Kioctx> {
         &self.recent[(ctx_id as usize / PAGE_SIZE) % RECENT]
+    }
+
+    pub fn caller_rings(&self) -> Option<&'static CallerRings> {
+        self.engine.and_then(|e| e.caller_rings())
     }
 
     fn aio_max_nr(&self) -> u64 {
@@ -178,7 +184,9 @@ pub fn ioctx_alloc(mm: &'static Mm, max_reqs: u32) -> Result<u64, Errno> {
         .add(|id| Kioctx::new(id, max_reqs, wanted, mm.possible_cpus).map(NonNull::as_ptr))?;
     *aio_nr += u64::from(max_reqs);
     // SAFETY: memory of contexts is never unmapped.
-    let id = unsafe { &*ctx }.user_id.load(Relaxed);
+    let c = unsafe { &*ctx };
+    c.sleeper.renew(mm.caller_rings());
+    let id = c.user_id.load(Relaxed);
     mm.recent(id).store(ctx, Release);
     Ok(id)
 }
@@ -213,7 +221,11 @@ pub fn kill_ioctx(
     // The table's reference.
     ctx.put();
     ctx.wait.wake_all();
-    ctx.drain(|| cancel(mm, &ctx));
+    ctx.drain(|| {
+        cancel(mm, &ctx);
+        ctx.sleeper.help();
+    });
+    ctx.sleeper.close();
     Ok(())
 }
 

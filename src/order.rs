@@ -46,6 +46,10 @@ pub struct Ticket {
 
 impl Ticket {
     pub const NONE: Self = Self { file: null_mut(), bucket: 0, class: Class::Behind };
+
+    pub fn holds_place(&self) -> bool {
+        !self.file.is_null()
+    }
 }
 
 struct FileQueue {

@@ -83,6 +83,7 @@ pub fn read_events(
     if min_nr > nr || min_nr < 0 {
         return Err(Errno::EINVAL);
     }
+    ctx.sleeper.look();
     let mut sink = Sink { events, nr, taken: 0 };
     match sink.take(&ctx) {
         // Nothing to wait for: somebody below us has what there is.
@@ -166,11 +167,13 @@ fn wait_for_events(
         }
         let needed = goal.needed(&sink);
         let at = ctx.wait.prepare_to_wait(needed);
+        let own = ctx.sleeper.sleeps();
         if let Some(r) = goal.look(&ctx, &mut sink) {
-            ctx.wait.forget(needed);
+            ctx.wait.forget(at, needed);
             return r;
         }
         if goal.needed(&sink) != needed {
+            ctx.wait.forget(at, needed);
             continue;
         }
         // Asleep we hold no reference: a signal handler on this thread may
@@ -179,12 +182,19 @@ fn wait_for_events(
         drop(ctx);
         // SAFETY: memory of contexts is never unmapped.
         let wait = unsafe { &(*sleeping.as_ptr()).wait };
-        let woken = match mask {
-            None => wait.wait(at, deadline),
-            Some(mask) => sigwait::wait(wait, at, deadline, mask),
+        let woken = match (own, mask) {
+            (Some(ring), _) => {
+                let woken = ring.sleep(Some(wait.futex(at)), deadline, mask);
+                // Before the events are published: they need not wake us.
+                wait.forget(at, needed);
+                ring.reap();
+                woken
+            }
+            (None, None) => wait.wait(at, deadline),
+            (None, Some(mask)) => sigwait::wait(wait, at, deadline, mask),
         };
         if woken.is_err() {
-            wait.forget(needed);
+            wait.forget(at, needed);
         }
         ctx = match mm::reget(sleeping, life) {
             Some(ctx) => ctx,

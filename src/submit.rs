@@ -89,7 +89,7 @@ pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<
         }
     }
     s.publish();
-    s.batch.flush(mm);
+    s.batch.flush(mm, ctx);
     if s.slots > 0 {
         ctx.reqs.put(s.slots);
     }
@@ -121,6 +121,7 @@ impl Submit<'_> {
         if self.slots == 0 {
             // Its own events may have been taken out of the ring by now.
             self.publish();
+            self.ctx.sleeper.look();
             self.slots = aio_get_req(self.ctx, wanted);
         }
         self.slots > 0
@@ -286,7 +287,7 @@ impl Submit<'_> {
         if let Outcome::Limited(order) = outcome {
             // Events come in the order of the writes.
             self.publish();
-            self.batch.flush(self.mm);
+            self.batch.flush(self.mm, self.ctx);
             outcome = rw::run_limited(self.mm, file, &mut t, order);
         }
         match outcome {
@@ -301,6 +302,7 @@ impl Submit<'_> {
                     traits: traits(file),
                     fd: file.fd,
                     resfd: origin.resfd.unwrap_or(-1),
+                    id: file.id(),
                     iov: t.iov,
                     // A stream has no position; -1 is how the calls are told.
                     pos: if file.seekable() { t.pos } else { -1 },
@@ -374,7 +376,12 @@ impl Submit<'_> {
 }
 
 fn traits(file: &File) -> FileTraits {
-    FileTraits { seekable: file.seekable(), nonblock: file.nonblock(), direct: file.direct() }
+    FileTraits {
+        seekable: file.seekable(),
+        nonblock: file.nonblock(),
+        direct: file.direct(),
+        block_device: file.kind == FileType::BlockDevice,
+    }
 }
 
 /// What wakers name along with what was asked for, which the kernel's event shows
@@ -392,6 +399,7 @@ fn bare(file: &File, origin: Origin) -> OpArgs {
         traits: traits(file),
         fd: file.fd,
         resfd: origin.resfd.unwrap_or(-1),
+        id: file.id(),
         iov: IoVecs::EMPTY,
         pos: 0,
         rw_flags: 0,

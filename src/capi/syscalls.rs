@@ -8,6 +8,8 @@ use super::header::{io_context_t, io_event, iocb};
 use super::{entry, symver};
 use crate::abi::{AIO_RING_MAGIC, AioRing, AioSigset, KIOCB_KEY};
 use crate::aio_kiocb;
+use crate::batch;
+use crate::engine::caller;
 use crate::errno::Errno;
 use crate::kioctx::KioctxRef;
 use crate::mm::{self, Mm, lookup_ioctx};
@@ -37,7 +39,7 @@ pub(super) fn setup(nr_events: u32, ctxp: u64) -> Result<i64, Errno> {
     if uaccess::get_user_probed::<usize>(ctxp)? != 0 || nr_events == 0 {
         return Err(Errno::EINVAL);
     }
-    let mm = mm::mm_or_init(aio_kiocb::complete_pinned)?;
+    let mm = mm::mm_or_init(aio_kiocb::complete_pinned, batch::go_on)?;
     last_thread::note_user();
     let id = mm::ioctx_alloc(mm, nr_events)?;
     let stored = uaccess::put_user_probed(ctxp, id as usize);
@@ -216,13 +218,20 @@ fn read_timeout(timeout: u64) -> Result<(Until, bool), Errno> {
 /// forked child it speaks for the parent's ring.
 #[inline]
 fn aio_ring_is_empty(ctx_id: u64) -> bool {
-    match uaccess::get_user::<AioRing>(ctx_id) {
+    let empty = || match uaccess::get_user::<AioRing>(ctx_id) {
         Ok(ring) => ring.magic == AIO_RING_MAGIC && ring.head == ring.tail,
         Err(_) => {
             mm::distrust_ioctx(ctx_id);
             false
         }
-    }
+    };
+    empty() && !(caller::any_used() && look(ctx_id) && !empty())
+}
+
+/// Publishes what is done in the caller's own ring.
+#[cold]
+fn look(ctx_id: u64) -> bool {
+    lookup_ioctx(ctx_id).map(|ctx| ctx.sleeper.look()).is_some()
 }
 
 /// io_getevents with the thread's signal mask replaced by `*sigmask` while it

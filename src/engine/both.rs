@@ -1,6 +1,7 @@
 //! io_uring, and threads for what it cannot take: a program may install a seccomp
 //! filter after io_setup, or have more files in flight than rings can pin.
 
+use super::caller::{CallerRings, GoOn};
 use super::op::{OpList, OpPtr};
 use super::threads::Threads;
 use super::uring::Uring;
@@ -17,6 +18,8 @@ pub struct Both {
     /// Started when first needed.
     threads: AtomicPtr<Threads>,
     starting: Mutex<()>,
+    /// None: no memory or no thread to be had for them.
+    caller_rings: Option<&'static CallerRings>,
     complete: Complete,
     max_workers: u32,
 }
@@ -24,13 +27,18 @@ pub struct Both {
 impl Both {
     /// # Errors
     /// As `Uring::start`.
-    pub fn start(complete: Complete, max_workers: u32) -> Result<&'static Self, Errno> {
+    pub fn start(
+        complete: Complete,
+        go_on: GoOn,
+        max_workers: u32,
+    ) -> Result<&'static Self, Errno> {
         let uring = Uring::start(complete)?;
         let memory = sys::mmap_anon(size_of::<Self>(), libc::MAP_PRIVATE)?.cast::<Self>();
-        let threads = AtomicPtr::new(null_mut());
+        let (threads, starting) = (AtomicPtr::new(null_mut()), Mutex::new(()));
+        let caller_rings = CallerRings::start(complete, go_on).ok();
         // SAFETY: fresh memory, large enough, never unmapped.
         unsafe {
-            memory.write(Self { uring, threads, starting: Mutex::new(()), complete, max_workers });
+            memory.write(Self { uring, threads, starting, caller_rings, complete, max_workers });
             Ok(&*memory)
         }
     }
@@ -104,5 +112,9 @@ impl Engine for Both {
     unsafe fn signal(&self, op: OpPtr) {
         // SAFETY: passed on.
         unsafe { self.of(op).signal(op) }
+    }
+
+    fn caller_rings(&self) -> Option<&'static CallerRings> {
+        self.caller_rings
     }
 }

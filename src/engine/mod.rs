@@ -14,12 +14,14 @@
 
 pub mod blocking;
 pub mod both;
+pub mod caller;
 pub mod op;
 pub mod threads;
 pub mod uring;
 
 use crate::config::{Config, EngineChoice};
 use crate::errno::Errno;
+use caller::{CallerRings, GoOn};
 use op::{OpList, OpPtr};
 
 /// Called once for each started operation, with the result of the event.
@@ -78,15 +80,20 @@ pub trait Engine: Sync {
     /// # Safety
     /// As for `Complete`; called once for an operation with an eventfd.
     unsafe fn signal(&self, op: OpPtr);
+
+    /// Where there are rings for callers' own requests.
+    fn caller_rings(&self) -> Option<&'static CallerRings> {
+        None
+    }
 }
 
 /// The engine for this process, by the settings and by what is allowed here: one
 /// that is refused makes room for the next.
 /// None: neither can be had; io_submit then does everything itself.
-pub fn choose(config: &Config, complete: Complete) -> Option<&'static dyn Engine> {
+pub fn choose(config: &Config, complete: Complete, go_on: GoOn) -> Option<&'static dyn Engine> {
     let workers = config.max_workers;
     let uring =
-        || both::Both::start(complete, workers).map(|e| ("uring", e as &'static dyn Engine));
+        || both::Both::start(complete, go_on, workers).map(|e| ("uring", e as &'static dyn Engine));
     let threads = || {
         threads::Threads::start(complete, workers).map(|e| ("threads", e as &'static dyn Engine))
     };

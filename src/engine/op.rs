@@ -2,6 +2,7 @@
 //! whom to tell. It lives inside a request (`AioKiocb`) in its context's slab,
 //! so its address is stable and nothing is allocated for it.
 
+use crate::sys::FileId;
 use std::cell::UnsafeCell;
 use std::ffi::c_int;
 use std::ptr::NonNull;
@@ -30,6 +31,7 @@ pub struct FileTraits {
     pub nonblock: bool,
     /// O_DIRECT.
     pub direct: bool,
+    pub block_device: bool,
 }
 
 /// The vector of a transfer: the caller's own copy is not ours to read after
@@ -111,6 +113,8 @@ pub struct OpArgs {
     /// has returned. `resfd` is -1 without IOCB_FLAG_RESFD.
     pub fd: c_int,
     pub resfd: c_int,
+    /// What `fd` named in io_submit.
+    pub id: FileId,
     pub iov: IoVecs,
     pub pos: i64,
     pub rw_flags: u32,
@@ -169,6 +173,8 @@ pub struct Op {
     pub abandoned: AtomicBool,
     /// Which of two engines has it (`engine::both`).
     pub by_threads: AtomicBool,
+    /// It is in its submitter's own ring, not in the engine.
+    pub by_caller: AtomicBool,
 }
 
 // SAFETY: `args` and `order` are handed from thread to thread with the
@@ -185,6 +191,17 @@ impl Op {
     pub unsafe fn args(&self) -> &mut OpArgs {
         // SAFETY: exclusive by the caller's word.
         unsafe { &mut *self.args.get() }
+    }
+}
+
+impl Op {
+    /// True when it has a place among its file's operations, or had to wait for one.
+    ///
+    /// # Safety
+    /// As for `args`.
+    pub unsafe fn is_ordered(&self) -> bool {
+        // SAFETY: exclusive by the caller's word.
+        unsafe { (*self.order.get()).holds_place() }
     }
 }
 

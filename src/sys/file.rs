@@ -1,7 +1,7 @@
 //! Descriptors: what they name, reading, writing and polling.
 
 use super::SigSet;
-use super::wait::monotonic_now;
+use super::wait::time_left;
 use crate::errno::Errno;
 use crate::sys;
 use std::ffi::c_int;
@@ -118,14 +118,7 @@ pub fn rlimit_fsize() -> Option<u64> {
 /// EINTR: a signal handler ran. ETIMEDOUT: CLOCK_MONOTONIC reached `deadline`.
 pub fn ppoll_one(fd: c_int, deadline: Option<libc::timespec>, mask: SigSet) -> Result<(), Errno> {
     let mut p = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    let left = deadline.map(|d| {
-        let now = monotonic_now();
-        let ns = (d.tv_sec - now.tv_sec)
-            .saturating_mul(1_000_000_000)
-            .saturating_add(d.tv_nsec - now.tv_nsec)
-            .max(0);
-        libc::timespec { tv_sec: ns / 1_000_000_000, tv_nsec: ns % 1_000_000_000 }
-    });
+    let left = deadline.map(time_left);
     let left = left.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: all structures live through the call.
     match unsafe { sys!(ppoll, &raw mut p, 1usize, left, &raw const mask, 8usize) } {

@@ -70,6 +70,11 @@ fn kernel_version() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
+pub fn getpid() -> c_int {
+    // SAFETY: no memory is passed.
+    unsafe { sys!(getpid) }.unwrap_or(0) as c_int
+}
+
 pub fn gettid() -> c_int {
     // SAFETY: no memory is passed.
     unsafe { sys!(gettid) }.unwrap_or(0) as c_int

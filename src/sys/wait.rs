@@ -149,3 +149,13 @@ pub fn pending_signals() -> SigSet {
 pub fn ns_between(start: libc::timespec, end: libc::timespec) -> i64 {
     (end.tv_sec - start.tv_sec) * 1_000_000_000 + end.tv_nsec - start.tv_nsec
 }
+
+/// The time until `deadline` on CLOCK_MONOTONIC; zero when it has passed.
+pub fn time_left(deadline: libc::timespec) -> libc::timespec {
+    let now = monotonic_now();
+    let ns = (deadline.tv_sec - now.tv_sec)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(deadline.tv_nsec - now.tv_nsec)
+        .max(0);
+    libc::timespec { tv_sec: ns / 1_000_000_000, tv_nsec: ns % 1_000_000_000 }
+}

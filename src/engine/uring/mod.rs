@@ -14,7 +14,7 @@ mod polls;
 mod ring;
 mod service;
 mod slots;
-mod sqe;
+pub mod sqe;
 
 use super::op::{OpList, OpPtr};
 use super::{Cancelled, Complete, Engine};

@@ -142,8 +142,7 @@ impl Service {
         // SAFETY: handed over to this thread; the ring gets pointers to the
         // request's own vector and the program's buffers, for the operation.
         let (o, args) = unsafe { (op.as_ref(), op.as_ref().args()) };
-        let file = types::Fixed(o.pin.load(Relaxed));
-        let sqe = sqe::build(args, file);
+        let sqe = sqe::build(args, sqe::Target::Slot(o.pin.load(Relaxed)));
         o.state.store(ISSUED, Relaxed);
         self.in_flight += 1;
         let timed = args.timeout != Timeout::NONE;

@@ -2,44 +2,54 @@
 
 use crate::engine::op::{Kind, OpArgs};
 use io_uring::{opcode, squeue, types};
+use std::ffi::c_int;
+
+/// How the ring is told the file.
+#[derive(Clone, Copy)]
+pub enum Target {
+    /// A slot of its table.
+    Slot(u32),
+    /// A descriptor of the thread that enters the ring.
+    Fd(c_int),
+}
 
 /// The entry points to the request's own vector and to the program's buffers:
 /// both live until its completion.
-pub fn build(args: &mut OpArgs, file: types::Fixed) -> squeue::Entry {
+pub fn build(args: &mut OpArgs, file: Target) -> squeue::Entry {
     let (pos, n) = (args.pos as u64, args.iov.count);
-    let rw_flags = args.rw_flags as i32;
-    match args.kind {
-        Kind::Read if n == 1 => {
-            let seg = args.iov.as_slice_mut()[0];
-            opcode::Read::new(file, seg.iov_base.cast(), seg.iov_len as u32)
-                .offset(pos)
-                .rw_flags(rw_flags)
-                .ioprio(args.ioprio)
-                .build()
+    let (rw_flags, ioprio) = (args.rw_flags as i32, args.ioprio);
+    macro_rules! entry {
+        ($op:ident($($arg:expr),*) $(.$set:ident($value:expr))*) => {
+            match file {
+                Target::Slot(slot) => {
+                    opcode::$op::new(types::Fixed(slot), $($arg),*)$(.$set($value))*.build()
+                }
+                Target::Fd(fd) => {
+                    opcode::$op::new(types::Fd(fd), $($arg),*)$(.$set($value))*.build()
+                }
+            }
+        };
+    }
+    macro_rules! transfer {
+        ($op:ident($($arg:expr),*)) => {
+            entry!($op($($arg),*).offset(pos).rw_flags(rw_flags).ioprio(ioprio))
+        };
+    }
+    let first = args.iov.as_slice_mut().first().copied();
+    match (args.kind, first) {
+        (Kind::Read, Some(seg)) if n == 1 => {
+            transfer!(Read(seg.iov_base.cast(), seg.iov_len as u32))
         }
-        Kind::Write if n == 1 => {
-            let seg = args.iov.as_slice_mut()[0];
-            opcode::Write::new(file, seg.iov_base.cast(), seg.iov_len as u32)
-                .offset(pos)
-                .rw_flags(rw_flags)
-                .ioprio(args.ioprio)
-                .build()
+        (Kind::Write, Some(seg)) if n == 1 => {
+            transfer!(Write(seg.iov_base.cast(), seg.iov_len as u32))
         }
-        Kind::Read => opcode::Readv::new(file, args.iov.as_mut_ptr(), n)
-            .offset(pos)
-            .rw_flags(rw_flags)
-            .ioprio(args.ioprio)
-            .build(),
-        Kind::Write => opcode::Writev::new(file, args.iov.as_mut_ptr(), n)
-            .offset(pos)
-            .rw_flags(rw_flags)
-            .ioprio(args.ioprio)
-            .build(),
-        Kind::Fsync { data_only } => {
+        (Kind::Read, _) => transfer!(Readv(args.iov.as_mut_ptr(), n)),
+        (Kind::Write, _) => transfer!(Writev(args.iov.as_mut_ptr(), n)),
+        (Kind::Fsync { data_only }, _) => {
             let flags =
                 if data_only { types::FsyncFlags::DATASYNC } else { types::FsyncFlags::empty() };
-            opcode::Fsync::new(file).flags(flags).build()
+            entry!(Fsync().flags(flags))
         }
-        Kind::Poll => opcode::PollAdd::new(file, u32::from(args.poll_events)).build(),
+        (Kind::Poll, _) => entry!(PollAdd(u32::from(args.poll_events))),
     }
 }
