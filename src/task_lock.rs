@@ -14,8 +14,10 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, compiler_fence};
 
 pub struct TaskLock {
-    /// The thread that it is given to; NOBODY yet; EVERYBODY for ever after.
+    /// The thread that it was given to; NOBODY yet.
     given_to: AtomicU64,
+    /// It was taken away again, for ever.
+    shared: AtomicBool,
     /// Whether that thread holds it. Written by that thread only.
     held: AtomicBool,
     /// 0, or the thread pointer of another owner.
@@ -25,7 +27,6 @@ pub struct TaskLock {
 }
 
 const NOBODY: u64 = 0;
-const EVERYBODY: u64 = 1;
 const SPINS: u32 = 100;
 
 pub struct Guard<'a> {
@@ -37,6 +38,7 @@ impl TaskLock {
     pub const fn new() -> Self {
         Self {
             given_to: AtomicU64::new(NOBODY),
+            shared: AtomicBool::new(false),
             held: AtomicBool::new(false),
             owner: AtomicU64::new(0),
             sleepers: AtomicU32::new(0),
@@ -49,7 +51,7 @@ impl TaskLock {
     pub fn is_mine(&self) -> bool {
         // Pairs with the barrier in `take_away`.
         compiler_fence(SeqCst);
-        self.given_to.load(Relaxed) == sys::thread_pointer()
+        self.given_to.load(Relaxed) == sys::thread_pointer() && !self.shared.load(Relaxed)
     }
 
     /// None: this thread holds the lock already, below the signal handler that
@@ -58,15 +60,18 @@ impl TaskLock {
     pub fn lock(&self) -> Option<Guard<'_>> {
         let me = sys::thread_pointer();
         if self.given_to.load(Relaxed) == me {
+            // Also when it has been taken away since: the other waits for that.
             if self.held.load(Relaxed) {
                 return None;
             }
-            self.held.store(true, Relaxed);
-            // Pairs with the barrier in `take_away`.
-            if self.is_mine() {
-                return Some(Guard { lock: self, given: true });
+            if !self.shared.load(Relaxed) {
+                self.held.store(true, Relaxed);
+                // Pairs with the barrier in `take_away`.
+                if self.is_mine() {
+                    return Some(Guard { lock: self, given: true });
+                }
+                self.held.store(false, Release);
             }
-            self.held.store(false, Release);
         }
         // Acquire: pairs with the release in `Guard::drop`.
         match self.owner.compare_exchange(0, me, Acquire, Relaxed) {
@@ -74,35 +79,34 @@ impl TaskLock {
             Err(owner) if owner == me => return None,
             Err(_) => self.lock_slow(me),
         }
-        let given = match self.given_to.load(Relaxed) {
-            EVERYBODY => false,
-            NOBODY => self.give_to(me),
-            _ => self.take_away(),
-        };
+        let given = self.given_to.load(Relaxed) == NOBODY;
+        if given {
+            self.give_to(me);
+        } else if !self.shared.load(Relaxed) {
+            self.take_away();
+        }
         Some(Guard { lock: self, given })
     }
 
     /// The owner is the first ever. A signal handler finds it held all the time.
     #[cold]
-    fn give_to(&self, me: u64) -> bool {
+    fn give_to(&self, me: u64) {
         self.held.store(true, Relaxed);
         compiler_fence(SeqCst);
         self.given_to.store(me, Relaxed);
         compiler_fence(SeqCst);
         self.unlock();
-        true
     }
 
     /// The owner is the first other thread.
     #[cold]
-    fn take_away(&self) -> bool {
-        self.given_to.store(EVERYBODY, SeqCst);
+    fn take_away(&self) {
+        self.shared.store(true, SeqCst);
         hazard::barrier();
         // Acquire: pairs with the releases of `held`.
         while self.held.load(Acquire) {
             sys::nap();
         }
-        false
     }
 
     #[cold]
