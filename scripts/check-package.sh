@@ -27,7 +27,8 @@ work=$(mktemp -d "$build/chroot.XXXXXX")
 root=$work/root
 keeper=
 finish() {
-	[ -z "$keeper" ] || kill "$keeper" 2>/dev/null || true
+	# unshare ignores SIGTERM, and so does the first process of a namespace.
+	[ -z "$keeper" ] || kill -KILL "$keeper" 2>/dev/null || true
 	[ -z "$keeper" ] || wait "$keeper" 2>/dev/null || true
 	rm -rf "$work"
 }
