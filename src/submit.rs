@@ -376,12 +376,7 @@ impl Submit<'_> {
 }
 
 fn traits(file: &File) -> FileTraits {
-    FileTraits {
-        seekable: file.seekable(),
-        nonblock: file.nonblock(),
-        direct: file.direct(),
-        block_device: file.kind == FileType::BlockDevice,
-    }
+    FileTraits { seekable: file.seekable(), nonblock: file.nonblock(), direct: file.direct() }
 }
 
 /// What wakers name along with what was asked for, which the kernel's event shows

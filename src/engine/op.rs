@@ -31,7 +31,6 @@ pub struct FileTraits {
     pub nonblock: bool,
     /// O_DIRECT.
     pub direct: bool,
-    pub block_device: bool,
 }
 
 /// The vector of a transfer: the caller's own copy is not ours to read after

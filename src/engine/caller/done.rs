@@ -23,15 +23,18 @@ impl CallerRing {
         match self.pages.pending() {
             Pending::None => return self.seen(),
             Pending::Here => {}
-            Pending::InKernel => self.fetch(),
+            Pending::InKernel => _ = self.fetch(),
         }
         self.reap();
     }
 
+    /// Has the kernel put some of what is done into the ring. False: it cannot now.
     #[cold]
-    fn fetch(&self) {
-        let Some(_visit) = self.visit() else { return };
-        self.look_at_error(self.pages.enter(self.fd.load(Relaxed), true).err());
+    pub(super) fn fetch(&self) -> bool {
+        let Some(_visit) = self.visit() else { return false };
+        let r = self.pages.enter(self.fd.load(Relaxed), true);
+        self.look_at_error(r.err());
+        r.is_ok()
     }
 
     /// In the owner: sleeps until something is done, or until the word does not

@@ -28,9 +28,6 @@ impl CallerRing {
         let mut rest = OpList::new();
         let mut pushed = [null_mut::<Op>(); ring::ENTRIES as usize];
         let mut n = 0;
-        // A block device may tell only in its completion that it would have had
-        // to wait: looked at while the descriptor still names the file.
-        let mut told_late = false;
         while let Some(op) = list.pop() {
             // SAFETY: the submitter holds the operations of its list.
             if !self.takes(unsafe { op.as_ref() }) {
@@ -38,11 +35,9 @@ impl CallerRing {
                 continue;
             }
             if n == pushed.len() {
-                self.enter(&pushed[..n], told_late, &mut rest);
+                self.enter(&pushed[..n], &mut rest);
                 n = 0;
             }
-            // SAFETY: as above.
-            told_late |= unsafe { op.as_ref().args() }.traits.block_device;
             // SAFETY: as above.
             if unsafe { self.push(op, round) } {
                 pushed[n] = op.as_ptr();
@@ -51,9 +46,12 @@ impl CallerRing {
                 rest.push(op);
             }
         }
-        self.enter(&pushed[..n], told_late, &mut rest);
+        self.enter(&pushed[..n], &mut rest);
         self.pushing.store(false, Relaxed);
         self.all().watch.look();
+        // Also errors come as completions: those that would have had to wait go
+        // to the engine while their descriptors still name their files.
+        while self.pages.has_work() && self.fetch() {}
         self.reap_round(round, &mut rest);
         *list = rest;
     }
@@ -100,11 +98,11 @@ impl CallerRing {
     }
 
     /// Submits what was pushed; what the kernel did not take goes to `rest`.
-    fn enter(&self, pushed: &[*mut Op], fetch: bool, rest: &mut OpList) {
+    fn enter(&self, pushed: &[*mut Op], rest: &mut OpList) {
         if pushed.is_empty() {
             return;
         }
-        let r = self.pages.enter(self.fd.load(Relaxed), fetch);
+        let r = self.pages.enter(self.fd.load(Relaxed), false);
         let left = self.pages.queued() as usize;
         if left == 0 {
             return;

@@ -199,11 +199,16 @@ impl Pages {
         let head = self.word(&self.at.cq_head).load(Relaxed);
         if head != self.word(&self.at.cq_tail).load(Acquire) {
             Pending::Here
-        } else if self.word(&self.at.sq_flags).load(Relaxed) & SQ_TASKRUN != 0 {
+        } else if self.has_work() {
             Pending::InKernel
         } else {
             Pending::None
         }
+    }
+
+    /// Completions wait for the owner in the kernel.
+    pub fn has_work(&self) -> bool {
+        self.word(&self.at.sq_flags).load(Relaxed) & SQ_TASKRUN != 0
     }
 
     /// A completion that nobody else has: a signal handler may come in between,
