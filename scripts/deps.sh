@@ -54,6 +54,8 @@ if [ "${1:-check}" = check ]; then
 	want mariadb-server-core mariadbd
 	want mariadb-client-core mariadb
 	want lvm2 lvm
+	want tgt tgtd tgtadm
+	want libiscsi-bin iscsi-perf
 	want thin-provisioning-tools thin_check
 	want btrfs-progs mkfs.btrfs
 	want fuse2fs fuse2fs

@@ -29,6 +29,7 @@ mod stress_ng;
 mod stressapptest;
 mod sysbench;
 mod table;
+mod tgt;
 
 use app::App;
 use confine::Confinement;
@@ -51,6 +52,7 @@ const APPS: &[&[App]] = &[
     sysbench::APPS,
     stressapptest::APPS,
     lvm::APPS,
+    tgt::APPS,
     nginx::APPS,
     stress_ng::APPS,
     ioping::APPS,
