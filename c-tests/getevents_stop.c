@@ -72,6 +72,8 @@ static int poll_in_child(void *arg)
 	while (!s->go)
 		usleep(1000);
 	s->got = reap(ctx, 1, 1, &ev, 10000);
+	/* Signalled behind the event: by then the process must not have ended. */
+	poll(&(struct pollfd){ .fd = fd[1], .events = POLLIN }, 1, 5000);
 	return ev.obj == &cb && (ev.res & POLLIN) ? 0 : 2;
 }
 
