@@ -85,4 +85,13 @@ static inline long raw_read(io_context_t ctx, int fd)
 	r = raw_getevents(ctx, 1, 1, &ev, &ten_seconds);
 	return r == 1 && ev.obj == &cb ? (long)ev.res : NO_EVENT;
 }
+/* The start of `fd` by libaio's functions: the event's res. */
+static inline long libaio_read(io_context_t ctx, int fd)
+{
+	static char buf[16];
+	struct iocb cb;
+
+	io_prep_pread(&cb, fd, buf, sizeof buf, 0);
+	return run1(ctx, &cb);
+}
 #endif

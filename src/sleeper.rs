@@ -5,7 +5,6 @@
 use crate::engine::caller::{CallerRing, CallerRings};
 use crate::errno::Errno;
 use crate::sys;
-
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};

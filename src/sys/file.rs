@@ -139,6 +139,14 @@ pub fn file_id(fd: c_int) -> Result<FileId, Errno> {
     fstat(fd).map(|st| FileId { dev: st.st_dev, ino: st.st_ino })
 }
 
+/// Closes a descriptor of ours that is in the program's table, unless the program
+/// has closed it and used the number again.
+pub fn close_if_ours(fd: c_int, id: FileId) {
+    if fd >= 0 && file_id(fd) == Ok(id) {
+        close(fd);
+    }
+}
+
 /// The soft RLIMIT_NOFILE.
 pub fn rlimit_nofile() -> u32 {
     let mut r = libc::rlimit64 { rlim_cur: 1024, rlim_max: 0 };

@@ -24,7 +24,7 @@ fn step() -> impl Strategy<Value = Step> {
         40 => submit().prop_map(Step::Submit),
         12 => get_events().prop_map(Step::GetEvents),
         3 => setup(),
-        3 => (ctx(), any::<bool>()).prop_map(|(ctx, release)| Step::Destroy { ctx, release }),
+        3 => destroy(),
         5 => slot().prop_map(|slot| Step::Drain { slot }),
         3 => (slot(), prop_oneof![1..4u16, Just(u16::MAX)]).prop_map(|(slot, most)| Step::Reap { slot, most }),
         1 => (select(files()), any::<bool>()).prop_map(|(fd, on)| Step::SetAppend { fd, on }),
@@ -49,6 +49,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn destroy() -> impl Strategy<Value = Step> {
+    (ctx(), any::<bool>()).prop_map(|(ctx, release)| Step::Destroy { ctx, release })
+}
+
 fn cancel() -> impl Strategy<Value = Step> {
     (ctx(), iocb_at(), addr(), prop::bool::weighted(0.2))
         .prop_map(|(ctx, iocb, result, old)| Step::Cancel { ctx, iocb, result, old })
@@ -70,7 +74,7 @@ fn call() -> impl Strategy<Value = Step> {
         4 => submit().prop_map(Step::Submit),
         3 => get_events().prop_map(Step::GetEvents),
         2 => cancel(),
-        1 => (ctx(), any::<bool>()).prop_map(|(ctx, release)| Step::Destroy { ctx, release }),
+        1 => destroy(),
     ]
 }
 

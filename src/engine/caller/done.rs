@@ -3,17 +3,15 @@
 use super::life::CallerRing;
 use super::ring::{Pending, Wait};
 use crate::engine::op::{Op, OpArgs, OpList, OpPtr};
+use crate::engine::uring::sqe;
 use crate::errno::Errno;
 use crate::sys::{self, FileId};
-use io_uring::opcode;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 /// user_data of the futex; all else is a pointer to an operation.
 const FUTEX: u64 = 1;
-const FUTEX2_SIZE_U32: u32 = 2;
-const FUTEX2_PRIVATE: u32 = 128;
 
 impl CallerRing {
     /// In the owner: completes what is done.
@@ -77,9 +75,7 @@ impl CallerRing {
     }
 
     fn arm_futex(&self, word: &AtomicU32, value: u32) {
-        let flags = FUTEX2_SIZE_U32 | FUTEX2_PRIVATE;
-        let any = u64::from(u32::MAX);
-        let entry = opcode::FutexWait::new(word.as_ptr(), u64::from(value), any, flags).build();
+        let entry = sqe::futex_wait(word, value);
         self.futex_armed.store(true, Relaxed);
         if !self.pages.push(entry.user_data(FUTEX)) {
             self.futex_armed.store(false, Relaxed);

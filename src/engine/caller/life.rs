@@ -5,7 +5,6 @@ use super::ring::Pages;
 use super::{CallerRings, USED};
 use crate::errno::Errno;
 use crate::sys::{self, FileId};
-use std::ffi::c_int;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64};
 
@@ -191,14 +190,7 @@ impl CallerRing {
     }
 
     pub(super) fn close_fd(&self) {
-        self.close_copy(self.fd.swap(-1, AcqRel));
-    }
-
-    fn close_copy(&self, fd: c_int) {
-        // The program may have closed it, and used the number again.
-        if fd >= 0 && sys::file_id(fd) == Ok(self.id()) {
-            sys::close(fd);
-        }
+        sys::close_if_ours(self.fd.swap(-1, AcqRel), self.id());
     }
 
     /// None: the ring is closed. A signal handler visits on top of the thread.
@@ -229,7 +221,7 @@ impl CallerRing {
             // A child by vfork: it has our memory, but descriptors of its own.
             // Without its copy the ring can be closed by `watch`.
             Some(_) if self.pid.load(Relaxed) != sys::getpid() => {
-                self.close_copy(self.fd.load(Relaxed));
+                sys::close_if_ours(self.fd.load(Relaxed), self.id());
                 sys::nap();
             }
             Some(_) => self.close(),

@@ -214,8 +214,6 @@ extern "C" fn close_in_child() {
     for p in &IN_PROGRAM {
         let fd = p.fd.swap(-1, Acquire);
         let id = sys::FileId { dev: p.dev.load(Relaxed), ino: p.ino.load(Relaxed) };
-        if fd >= 0 && sys::file_id(fd) == Ok(id) {
-            sys::close(fd);
-        }
+        sys::close_if_ours(fd, id);
     }
 }

@@ -28,9 +28,6 @@ const TAGS: u64 = 7;
 const WAITS: u32 = 0;
 const ISSUED: u32 = 1;
 
-const FUTEX2_SIZE_U32: u32 = 2;
-const FUTEX2_PRIVATE: u32 = 128;
-
 /// Operations that are not kept waiting for the next call into the kernel.
 const MANY: usize = 16;
 
@@ -397,14 +394,7 @@ impl Service {
         } else {
             if !self.futex_armed {
                 self.futex_armed = true;
-                let flags = FUTEX2_SIZE_U32 | FUTEX2_PRIVATE;
-                let sqe = opcode::FutexWait::new(
-                    r.word.as_ptr(),
-                    u64::from(word),
-                    u64::from(u32::MAX),
-                    flags,
-                )
-                .build();
+                let sqe = sqe::futex_wait(&r.word, word);
                 self.push(sqe.user_data(TAG_FUTEX));
             }
             self.submit(1);
