@@ -5,7 +5,7 @@ use crate::kioctx::{Kioctx, KioctxRef};
 use crate::late;
 use crate::sigwait::{self, Mask};
 use crate::sys;
-use crate::{last_thread, mm};
+use crate::{last_thread, mm, uaccess};
 use std::ptr::NonNull;
 
 /// How long to wait.
@@ -196,6 +196,7 @@ fn wait_for_events(
         if woken.is_err() {
             wait.forget(at, needed);
         }
+        uaccess::look_at_clock();
         ctx = match mm::reget(sleeping, life) {
             Some(ctx) => ctx,
             None => return sink.result(Err(Errno::EINVAL)),
