@@ -12,7 +12,7 @@ use crate::ioctx_table::IoctxTable;
 use crate::kioctx::{Kioctx, KioctxRef};
 use crate::order::OrderTable;
 use crate::sys::{self, SamePage, SignalsBlocked};
-use crate::{hazard, kernel_ctx, last_thread, logging, maps, worker};
+use crate::{hazard, kernel_ctx, last_thread, logging, maps, polled, uaccess, worker};
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -212,7 +212,8 @@ pub fn kill_ioctx(
         mm.ioctx_table.remove(ctx.id);
         *aio_nr -= u64::from(ctx.max_reqs);
         let user = ctx.user_id.swap(0, SeqCst);
-        crate::uaccess::forget(user, PAGE_SIZE as u64);
+        uaccess::forget(user, PAGE_SIZE as u64);
+        polled::forget(user);
         // The program's mapping goes at once; ours stays while it is needed.
         // SAFETY: at this address the program has the ring, or what it put there
         // itself, which the kernel unmaps just so.
