@@ -26,10 +26,11 @@ pub struct Submit<'a> {
     pub batch: Batch,
     /// Slots that were taken for the requests to come.
     slots: u32,
-    /// The file and the eventfd that this call has looked at already: within
-    /// one call a number means one file.
+    /// What this call has looked at already: within one call a number means one
+    /// file, and a limit is the same.
     file: Option<File>,
     resfd: Option<c_int>,
+    limit: rw::SizeLimit,
     done: Done,
 }
 
@@ -72,6 +73,7 @@ pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<
         slots: 0,
         file: None,
         resfd: None,
+        limit: rw::SizeLimit::UNKNOWN,
         done: Done::new(),
     };
     let mut accepted = 0;
@@ -283,7 +285,7 @@ impl Submit<'_> {
             return Err(Errno::EINVAL);
         }
         let mut t = Transfer { write, iov, pos, rw_flags, done: 0 };
-        let mut outcome = rw::attempt(self.mm, file, &mut t);
+        let mut outcome = rw::attempt(self.mm, file, &mut t, &mut self.limit);
         if let Outcome::Limited(order) = outcome {
             // Events come in the order of the writes.
             self.publish();

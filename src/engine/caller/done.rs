@@ -5,7 +5,7 @@ use super::ring::{self, Pending, Wait};
 use crate::engine::op::{Op, OpArgs, OpList, OpPtr};
 use crate::engine::uring::sqe;
 use crate::errno::Errno;
-use crate::sys::{self, FileId};
+use crate::sys;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
@@ -154,8 +154,8 @@ impl CallerRing {
 
 /// A short read that reached the end of the file.
 fn ends_there(args: &OpArgs, moved: i64) -> bool {
-    sys::fstat(args.fd).is_ok_and(|st| {
-        let same = args.id == FileId { dev: st.st_dev, ino: st.st_ino };
-        same && st.st_mode & libc::S_IFMT == libc::S_IFREG && args.pos + moved >= st.st_size
+    sys::stat(args.fd).is_ok_and(|st| {
+        let regular = st.file_type() == libc::S_IFREG;
+        args.id == st.id() && regular && args.pos + moved >= st.size
     })
 }
