@@ -31,7 +31,7 @@ pub struct Submit<'a> {
     file: Option<File>,
     resfd: Option<c_int>,
     limit: rw::SizeLimit,
-    done: Done,
+    done: Done<'a>,
 }
 
 /// Where a request came from: its iocb's address, and `data` in it.
@@ -44,20 +44,15 @@ struct Origin {
 
 /// Events of what is finished already: published together, when the call ends at
 /// the latest.
-struct Done {
-    events: [MaybeUninit<IoEvent>; Done::MANY],
+struct Done<'a> {
+    /// Apart, or it would be cleared and copied in each call.
+    events: &'a mut [MaybeUninit<IoEvent>; MANY_DONE],
     count: usize,
     /// Whom they are for.
     resfd: Option<c_int>,
 }
 
-impl Done {
-    const MANY: usize = 32;
-
-    fn new() -> Self {
-        Self { events: [MaybeUninit::uninit(); Self::MANY], count: 0, resfd: None }
-    }
-}
+const MANY_DONE: usize = 32;
 
 /// Mirrors `fs/aio.c:SYSCALL_DEFINE3(io_submit)` behind the look-up.
 ///
@@ -66,6 +61,7 @@ impl Done {
 /// is returned instead.
 pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<i64, Errno> {
     let nr = nr.min(i64::from(ctx.ring.nr_events));
+    let mut events = [const { MaybeUninit::uninit() }; MANY_DONE];
     let mut s = Submit {
         mm,
         ctx,
@@ -74,7 +70,7 @@ pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<
         file: None,
         resfd: None,
         limit: rw::SizeLimit::UNKNOWN,
-        done: Done::new(),
+        done: Done { events: &mut events, count: 0, resfd: None },
     };
     let mut accepted = 0;
     let mut refused = None;
@@ -231,7 +227,7 @@ impl Submit<'_> {
 
     #[inline]
     fn complete(&mut self, origin: Origin, res: i64) {
-        if self.done.count == Done::MANY || self.done.resfd != origin.resfd {
+        if self.done.count == MANY_DONE || self.done.resfd != origin.resfd {
             self.publish();
         }
         self.done.resfd = origin.resfd;
