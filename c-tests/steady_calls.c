@@ -72,7 +72,7 @@ static int look(void)
 }
 
 #define END -1
-#define OURS SYS_fcntl, SYS_fstat, SYS_ppoll
+#define OURS SYS_fcntl, SYS_statx, SYS_ppoll
 /* The calls of the kernel's AIO, and of aio-rs; how many pages are in use, those of
  * the stack and the ring among them. */
 static const struct work {
