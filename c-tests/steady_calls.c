@@ -82,7 +82,7 @@ static const struct work {
 	{ "steady/1", "reads, one by one", read_one, 20000, 5,
 	  { SYS_io_submit, SYS_io_getevents, END }, { SYS_preadv2, OURS, END } },
 	{ "steady/2", "reads, 32 in a call", read_batch, 1000, 12,
-	  { SYS_io_submit, SYS_io_getevents, END }, { SYS_preadv2, OURS, END } },
+	  { SYS_io_submit, SYS_io_getevents, END }, { SYS_preadv2, SYS_io_uring_enter, OURS, END } },
 	{ "steady/3", "writes, one by one", write_one, 20000, 5,
 	  { SYS_io_submit, SYS_io_getevents, END }, { SYS_pwritev2, OURS, END } },
 	{ "steady/4", "reads by vectors, with an eventfd and a timeout", read_vector, 20000, 7,

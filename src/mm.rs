@@ -3,7 +3,7 @@
 
 use crate::aio_ring::PAGE_SIZE;
 use crate::config::{Config, MaxNr};
-use crate::engine::caller::{CallerRings, GoOn};
+use crate::engine::caller::{CallerRings, GoOn, NowaitReads, NowaitRings};
 use crate::engine::{self, Complete, Engine};
 use crate::errno::Errno;
 use crate::fork::ForkCell;
@@ -30,6 +30,7 @@ pub struct Mm {
     pub config: Config,
     pub order: OrderTable,
     pub fds: FdCache,
+    nowait_rings: NowaitRings,
     pub engine: Option<&'static dyn Engine>,
 }
 
@@ -78,6 +79,13 @@ impl Mm {
 
     pub fn caller_rings(&self) -> Option<&'static CallerRings> {
         self.engine.and_then(|e| e.caller_rings())
+    }
+
+    /// The calling thread's ring for a batch of reads, some of `wanted`.
+    pub fn nowait_reads(&self, wanted: u32) -> Option<NowaitReads<'_>> {
+        // Where callers have rings at all.
+        self.caller_rings()?;
+        self.nowait_rings.get(wanted)
     }
 
     fn aio_max_nr(&self) -> u64 {

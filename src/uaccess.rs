@@ -135,6 +135,30 @@ pub fn get_user<T: Copy>(addr: u64) -> Result<T, Errno> {
     Ok(unsafe { std::ptr::read_unaligned(addr as *const T) })
 }
 
+/// The same word by word: what the program has just stored field by field holds up
+/// wider loads.
+///
+/// # Errors
+/// As `get_user`.
+#[inline]
+pub fn get_user_by_words<T: Copy>(addr: u64) -> Result<T, Errno> {
+    const { assert!(size_of::<T>().is_multiple_of(size_of::<u64>())) };
+    if !addr.is_multiple_of(size_of::<u64>() as u64) {
+        return get_user(addr);
+    }
+    if !range_ok(addr, size_of::<T>() as u64, false) {
+        return Err(Errno::EFAULT);
+    }
+    let mut value = std::mem::MaybeUninit::<T>::uninit();
+    let (from, to) = (addr as *const u64, value.as_mut_ptr().cast::<u64>());
+    for i in 0..size_of::<T>() / size_of::<u64>() {
+        // SAFETY: as in `get_user`; aligned.
+        unsafe { to.add(i).write(from.add(i).read_volatile()) };
+    }
+    // SAFETY: each word was written.
+    Ok(unsafe { value.assume_init() })
+}
+
 /// True when a value at `addr` is known to be readable without asking: inside a
 /// page that is trusted.
 pub fn is_known<T>(addr: u64) -> bool {

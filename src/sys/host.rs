@@ -80,6 +80,12 @@ pub fn gettid() -> c_int {
     unsafe { sys!(gettid) }.unwrap_or(0) as c_int
 }
 
+/// Whether the process has such a thread.
+pub fn is_thread(tid: c_int) -> bool {
+    // SAFETY: no memory is passed; no signal is sent.
+    unsafe { sys!(tgkill, getpid(), tid, 0) }.is_ok()
+}
+
 /// Calls `f` with each thread of the process. False: /proc cannot be read.
 pub fn each_task(mut f: impl FnMut(c_int)) -> bool {
     /// Offsets in struct linux_dirent64.
