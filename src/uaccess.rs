@@ -140,7 +140,7 @@ pub fn get_user<T: Copy>(addr: u64) -> Result<T, Errno> {
 ///
 /// # Errors
 /// As `get_user`.
-#[inline]
+#[inline(always)]
 pub fn get_user_by_words<T: Copy>(addr: u64) -> Result<T, Errno> {
     const { assert!(size_of::<T>().is_multiple_of(size_of::<u64>())) };
     if !addr.is_multiple_of(size_of::<u64>() as u64) {
