@@ -107,6 +107,27 @@ static void one_each(void)
 	end();
 }
 
+/* Of two that are woken for an event, one has no memory for it. */
+static void one_cannot(int good_first)
+{
+	struct waiter w[2], *good = &w[!good_first], *bad = &w[good_first];
+	const char *label = good_first ? "with memory, then without" : "without memory, then with";
+
+	begin();
+	for (int i = 0; i < 2; i++) {
+		w[i] = (struct waiter){ .ctx = ctx, .min = 1, .nr = 1 };
+		w[i].ev = &w[i] == bad ? HOLE_ADDR : NULL;
+		waiter_go(&w[i]);
+	}
+	fire(&t, 0);
+	expect("5/33", label, waiter_end(good), 1);
+	expect_true("5/33", "the one with memory has it", poll_events(good->own, 1, 1));
+	fire(&t, 1);
+	expect("5/33", "the other one", waiter_end(bad), -EFAULT);
+	expect_true("5/33", "the second event stays", ring_wait(ctx, 1));
+	end();
+}
+
 /* min 1 for the first event, min 3 for the next three. */
 static void one_and_three(int three_first)
 {
@@ -197,6 +218,8 @@ int main(void)
 	taken_by_another();
 	takes_first();
 	one_each();
+	one_cannot(0);
+	one_cannot(1);
 	one_and_three(0);
 	one_and_three(1);
 	two_and_two();

@@ -146,15 +146,15 @@ pub fn aio_complete(ctx: &Kioctx, events: &[IoEvent], resfd: Option<c_int>) {
     if let Some(fd) = resfd {
         eventfd::signal(fd, events.len() as u64);
     }
-    wake_up(ctx);
+    wake_up(ctx, events.len());
 }
 
 /// Whoever sleeps has taken `ring_lock` before: nobody does while that is given
 /// to the thread that is awake here.
 #[inline]
-fn wake_up(ctx: &Kioctx) {
+fn wake_up(ctx: &Kioctx, events: usize) {
     if !ctx.ring_lock.is_mine() {
-        ctx.wait.complete(|| ctx.ring.available());
+        ctx.wait.complete(events as u32, || ctx.ring.available());
     }
 }
 
@@ -238,7 +238,7 @@ unsafe fn complete(op: OpPtr, res: i64, signal: impl FnOnce(&'static Mm)) {
     if args.resfd >= 0 {
         signal(mm);
     }
-    wake_up(ctx);
+    wake_up(ctx, 1);
 
     req.life.fetch_add(1, Release);
     ctx.slab.free(req.index);

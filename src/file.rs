@@ -24,7 +24,8 @@ pub struct File {
     pub fd: c_int,
     pub flags: c_int,
     pub kind: FileType,
-    id: FileId,
+    dev: u64,
+    ino: u64,
     rdev: u64,
 }
 
@@ -38,8 +39,8 @@ impl File {
         if flags & libc::O_PATH != 0 {
             return Err(Errno::EBADF);
         }
-        let st = sys::stat(fd)?;
-        let kind = match st.file_type() {
+        let st = sys::fstat(fd)?;
+        let kind = match st.st_mode & libc::S_IFMT {
             libc::S_IFREG => FileType::Regular,
             libc::S_IFDIR => FileType::Directory,
             libc::S_IFBLK => FileType::BlockDevice,
@@ -48,11 +49,11 @@ impl File {
             libc::S_IFSOCK => FileType::Socket,
             _ => FileType::Anonymous,
         };
-        Ok(Self { fd, flags, kind, id: st.id(), rdev: st.rdev })
+        Ok(Self { fd, flags, kind, dev: st.st_dev, ino: st.st_ino, rdev: st.st_rdev })
     }
 
     pub fn id(&self) -> FileId {
-        self.id
+        FileId { dev: self.dev, ino: self.ino }
     }
 
     pub fn readable(&self) -> bool {
@@ -81,8 +82,8 @@ impl File {
     pub fn order_key(&self, write: bool) -> Option<Key> {
         let writes_of_stream = write && !self.seekable();
         (self.kind != FileType::Anonymous).then_some(Key {
-            dev: self.id.dev,
-            ino: self.id.ino,
+            dev: self.dev,
+            ino: self.ino,
             writes_of_stream,
         })
     }
@@ -133,6 +134,6 @@ impl File {
     /// A regular file on a file system of no block device: only such a one needs
     /// to be asked for its kind.
     fn without_device(&self) -> bool {
-        self.kind == FileType::Regular && libc::major(self.id.dev) == 0
+        self.kind == FileType::Regular && libc::major(self.dev) == 0
     }
 }

@@ -5,7 +5,8 @@ use crate::kioctx::{Kioctx, KioctxRef};
 use crate::late;
 use crate::sigwait::{self, Mask};
 use crate::sys;
-use crate::{last_thread, mm, uaccess};
+use crate::wait::By;
+use crate::{last_thread, mm};
 use std::ptr::NonNull;
 
 /// How long to wait.
@@ -160,20 +161,26 @@ fn wait_for_events(
     mask: Option<Mask>,
 ) -> Result<i64, Errno> {
     last_thread::note_user();
+    let mut woken = false;
     loop {
         // Not announced yet: whoever finds enough has nobody to be woken by.
-        if let Some(r) = goal.look(&ctx, &mut sink) {
+        let found = goal.look(&ctx, &mut sink);
+        if woken {
+            pass_on(&ctx);
+        }
+        if let Some(r) = found {
             return r;
         }
         let needed = goal.needed(&sink);
-        let at = ctx.wait.prepare_to_wait(needed);
         let own = ctx.sleeper.sleeps();
+        let by = if own.is_some() || mask.is_some() { By::Another } else { By::Itself };
+        let at = ctx.wait.prepare_to_wait(needed, by);
         if let Some(r) = goal.look(&ctx, &mut sink) {
-            ctx.wait.forget(at, needed);
+            ctx.wait.forget(at);
             return r;
         }
         if goal.needed(&sink) != needed {
-            ctx.wait.forget(at, needed);
+            ctx.wait.forget(at);
             continue;
         }
         // Asleep we hold no reference: a signal handler on this thread may
@@ -182,32 +189,34 @@ fn wait_for_events(
         drop(ctx);
         // SAFETY: memory of contexts is never unmapped.
         let wait = unsafe { &(*sleeping.as_ptr()).wait };
-        let woken = match (own, mask) {
-            (Some(ring), _) => {
-                let woken = ring.sleep(Some(wait.futex(at)), deadline, mask);
-                // Before the events are published: they need not wake us.
-                wait.forget(at, needed);
-                ring.reap();
-                woken
-            }
+        let slept = match (own, mask) {
+            (Some(ring), _) => ring.sleep(Some(wait.futex(at)), deadline, mask),
             (None, None) => wait.wait(at, deadline),
             (None, Some(mask)) => sigwait::wait(wait, at, deadline, mask),
         };
-        if woken.is_err() {
-            wait.forget(at, needed);
+        wait.forget(at);
+        if let Some(ring) = own {
+            // Its events need not wake us.
+            ring.reap();
         }
-        uaccess::look_at_clock();
         ctx = match mm::reget(sleeping, life) {
             Some(ctx) => ctx,
             None => return sink.result(Err(Errno::EINVAL)),
         };
-        if let Err(why) = woken {
+        if let Err(why) = slept {
             // A call with min_nr 0 is not interrupted, it ends.
             let ends = why == Errno::ETIMEDOUT || matches!(goal, Goal::Late(_));
             let r = sink.take(&ctx).and(if ends { Ok(()) } else { Err(why) });
+            pass_on(&ctx);
             return sink.result(r);
         }
+        woken = true;
     }
+}
+
+/// What this thread was woken for and has not taken, others may want.
+fn pass_on(ctx: &Kioctx) {
+    ctx.wait.complete(1, || ctx.ring.available());
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use crate::library::{self, Aio, Context, Event, Iocb};
 use crate::queue::Queue;
 use crate::uring::SharedRing;
 use parking_lot::{Condvar, Mutex};
-use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -49,10 +48,8 @@ unsafe impl Send for Reaped<'_> {}
 const STOP: u64 = u64::MAX;
 
 impl<'a> Reaped<'a> {
-    /// # Errors
-    /// What io_setup returns.
-    pub fn libaio(aio: &'static Aio, job: &'a Job) -> io::Result<Self> {
-        let context = Arc::new(Context::patient(aio, job.depth.max(128))?);
+    pub fn libaio(aio: &'static Aio, job: &'a Job) -> Self {
+        let context = Arc::new(Context::patient(aio, job.depth.max(128)));
         let iocbs = (0..job.depth).map(|slot| job.iocb(slot)).collect();
         let finished = Arc::new(Finished::default());
         let (size, depth) = (job.size as i64, job.depth);
@@ -76,7 +73,7 @@ impl<'a> Reaped<'a> {
             })
         };
         let side = Side::Libaio { context, iocbs, batch: Vec::with_capacity(depth) };
-        Ok(Self { job, side, finished, reaper: Some(reaper) })
+        Self { job, side, finished, reaper: Some(reaper) }
     }
 
     pub fn uring(job: &'a Job) -> Self {
@@ -111,22 +108,20 @@ impl Queue for Reaped<'_> {
     }
 
     #[inline]
-    fn submit(&mut self) -> io::Result<()> {
+    fn submit(&mut self) {
         match &mut self.side {
             Side::Libaio { context, batch, .. } => {
                 // SAFETY: `drive` waits for all of them.
-                unsafe { context.submit_all(batch)? };
+                unsafe { context.submit_all(batch) };
                 batch.clear();
             }
             Side::Uring(ring) => ring.submit(),
         }
-        Ok(())
     }
 
     #[inline]
-    fn reap(&mut self, done: &mut Vec<usize>) -> io::Result<()> {
+    fn reap(&mut self, done: &mut Vec<usize>) {
         self.finished.take(done);
-        Ok(())
     }
 }
 
@@ -138,7 +133,7 @@ impl Drop for Reaped<'_> {
                 (last.data, last.opcode, last.nbytes) = (STOP, library::PREAD, 0);
                 (last.fd, last.buf) = (self.job.fd(), self.job.buffer(0) as u64);
                 // SAFETY: a read of nothing; the reaper is joined below.
-                unsafe { context.submit_all(&mut [&raw mut last]).expect("io_submit") };
+                unsafe { context.submit_all(&mut [&raw mut last]) };
                 self.join();
             }
             Side::Uring(ring) => {

@@ -5,8 +5,9 @@ use crate::sys;
 use std::sync::atomic::AtomicU32;
 
 const FUTEX_WAIT_BITSET_PRIVATE: u32 = 9 | 128;
-const FUTEX_WAKE_PRIVATE: u32 = 1 | 128;
 const FUTEX_BITSET_MATCH_ANY: u32 = !0;
+/// The bit of sleepers that are woken by `futex_wake` only.
+pub const FUTEX_TOGETHER: u32 = 1 << 31;
 
 /// Sleeps while `*word == expected`, until woken, a signal handler ran (EINTR)
 /// or CLOCK_MONOTONIC reached `deadline` (ETIMEDOUT).
@@ -17,6 +18,16 @@ const FUTEX_BITSET_MATCH_ANY: u32 = !0;
 pub fn futex_wait(
     word: &AtomicU32,
     expected: u32,
+    deadline: Option<libc::timespec>,
+) -> Result<(), Errno> {
+    futex_wait_bits(word, expected, FUTEX_TOGETHER, deadline)
+}
+
+/// The same for a sleeper that `futex_wake_bits` can be told to wake.
+pub fn futex_wait_bits(
+    word: &AtomicU32,
+    expected: u32,
+    bits: u32,
     deadline: Option<libc::timespec>,
 ) -> Result<(), Errno> {
     let far = libc::timespec { tv_sec: libc::time_t::MAX >> 8, tv_nsec: 0 };
@@ -30,7 +41,7 @@ pub fn futex_wait(
             expected,
             &raw const deadline,
             0usize,
-            FUTEX_BITSET_MATCH_ANY
+            bits
         )
     } {
         Ok(_) | Err(Errno::EAGAIN) => Ok(()),
@@ -40,8 +51,15 @@ pub fn futex_wait(
 
 /// Wakes up to `n` sleepers of `word`.
 pub fn futex_wake(word: &AtomicU32, n: u32) {
+    futex_wake_bits(word, n, FUTEX_BITSET_MATCH_ANY);
+}
+
+/// Wakes up to `n` of the sleepers that have one of these bits. How many it were.
+pub fn futex_wake_bits(word: &AtomicU32, n: u32, bits: u32) -> usize {
+    const FUTEX_WAKE_BITSET_PRIVATE: u32 = 10 | 128;
     // SAFETY: FUTEX_WAKE only uses the address as a key.
-    let _ = unsafe { sys!(futex, word.as_ptr(), FUTEX_WAKE_PRIVATE, n) };
+    unsafe { sys!(futex, word.as_ptr(), FUTEX_WAKE_BITSET_PRIVATE, n, 0usize, 0usize, bits) }
+        .unwrap_or(0)
 }
 
 /// membarrier(2): every other running thread of the process passes a full memory
@@ -84,20 +102,9 @@ pub fn thread_pointer() -> u64 {
 
 /// Now on CLOCK_MONOTONIC.
 pub fn monotonic_now() -> libc::timespec {
-    now(libc::CLOCK_MONOTONIC)
-}
-
-/// As of the last timer interrupt, at most 10 ms ago: a third of the price.
-#[inline]
-pub fn monotonic_coarse() -> libc::timespec {
-    now(libc::CLOCK_MONOTONIC_COARSE)
-}
-
-#[inline]
-fn now(clock: libc::clockid_t) -> libc::timespec {
     let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the clock always exists; the vDSO call does not fail or set errno.
-    unsafe { libc::clock_gettime(clock, &raw mut ts) };
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut ts) };
     ts
 }
 

@@ -1,17 +1,18 @@
 //! An operation in the ring's language.
 
 use crate::engine::op::{Kind, OpArgs};
+use crate::sys;
 use io_uring::{opcode, squeue, types};
 use std::ffi::c_int;
 use std::sync::atomic::AtomicU32;
 
-/// Completes when sleepers of `word` are woken, at once unless it has `value`.
+/// Completes when all sleepers of `word` are woken, at once unless it has `value`.
 pub fn futex_wait(word: &AtomicU32, value: u32) -> squeue::Entry {
     const FUTEX2_SIZE_U32: u32 = 2;
     const FUTEX2_PRIVATE: u32 = 128;
     let flags = FUTEX2_SIZE_U32 | FUTEX2_PRIVATE;
-    let any = u64::from(u32::MAX);
-    opcode::FutexWait::new(word.as_ptr(), u64::from(value), any, flags).build()
+    let bits = u64::from(sys::FUTEX_TOGETHER);
+    opcode::FutexWait::new(word.as_ptr(), u64::from(value), bits, flags).build()
 }
 
 /// How the ring is told the file.

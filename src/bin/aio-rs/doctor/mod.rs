@@ -2,7 +2,7 @@
 
 mod calls;
 mod elf;
-pub mod engine;
+mod engine;
 mod host;
 mod process;
 pub mod program;

@@ -1,27 +1,23 @@
 //! One loop for all sides. A side is a queue of requests: libaio's calls, in
 //! either library; io_uring; or the plain system call.
 
-use super::job::{Job, Op};
-use super::library::{self, Aio, Context, Event, Iocb};
-use super::memory;
-use super::wait::Wait;
-use std::io;
+use crate::job::{Job, Op};
+use crate::library::{self, Aio, Context, Event, Iocb};
+use crate::memory;
+use crate::wait::Wait;
 use std::time::{Duration, Instant};
 
 pub trait Queue: Send {
     /// Gets the request of a slot ready.
     fn prepare(&mut self, slot: usize, offset: u64);
     /// Submits what is ready.
-    fn submit(&mut self) -> io::Result<()>;
+    fn submit(&mut self);
     /// Waits for one event or more; adds the slots to `done`.
-    fn reap(&mut self, done: &mut Vec<usize>) -> io::Result<()>;
+    fn reap(&mut self, done: &mut Vec<usize>);
 }
 
 /// Keeps all slots busy for `time`. Gives the number of requests done.
-///
-/// # Errors
-/// What a call or a request fails with.
-pub fn drive(queue: &mut dyn Queue, job: &Job, time: Duration) -> io::Result<u64> {
+pub fn drive(queue: &mut dyn Queue, job: &Job, time: Duration) -> u64 {
     let mut offsets = job.offsets();
     let mut done: Vec<usize> = (0..job.depth).collect();
     let mut ops = 0;
@@ -32,27 +28,24 @@ pub fn drive(queue: &mut dyn Queue, job: &Job, time: Duration) -> io::Result<u64
             for &slot in &done {
                 queue.prepare(slot, offsets.next());
             }
-            queue.submit()?;
+            queue.submit();
             done.clear();
-            queue.reap(&mut done)?;
+            queue.reap(&mut done);
             ops += done.len() as u64;
         }
     }
     let mut flying = job.depth - done.len();
     while flying > 0 {
         done.clear();
-        queue.reap(&mut done)?;
+        queue.reap(&mut done);
         flying -= done.len();
         ops += done.len() as u64;
     }
-    Ok(ops)
+    ops
 }
 
 /// Every slot once, and the data compared.
-///
-/// # Errors
-/// As `drive`.
-pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) -> io::Result<()> {
+pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) {
     let mut offsets = job.offsets();
     let at: Vec<u64> = (0..job.depth).map(|_| offsets.next()).collect();
     // What is written; a read has to replace it by what is in the file.
@@ -61,10 +54,10 @@ pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) -> io::Result<()> {
         with_buffer(job, slot, |bytes| memory::fill(bytes, offset, before));
         queue.prepare(slot, offset);
     }
-    queue.submit()?;
+    queue.submit();
     let mut done = Vec::new();
     while done.len() < job.depth {
-        queue.reap(&mut done)?;
+        queue.reap(&mut done);
     }
     for (slot, &offset) in at.iter().enumerate() {
         with_buffer(job, slot, |bytes| {
@@ -75,7 +68,6 @@ pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) -> io::Result<()> {
             assert!(memory::is_filled(bytes, offset, after), "wrong data at {offset}");
         });
     }
-    Ok(())
 }
 
 fn with_buffer(job: &Job, slot: usize, work: impl FnOnce(&mut [u8])) {
@@ -103,10 +95,8 @@ pub struct Libaio<'a> {
 unsafe impl Send for Libaio<'_> {}
 
 impl<'a> Libaio<'a> {
-    /// # Errors
-    /// What io_setup returns.
-    pub fn new(aio: &'static Aio, job: &'a Job, wait: Wait) -> io::Result<Self> {
-        let context = Context::patient(aio, job.depth.max(128))?;
+    pub fn new(aio: &'static Aio, job: &'a Job, wait: Wait) -> Self {
+        let context = Context::patient(aio, job.depth.max(128));
         let mut iocbs: Vec<Iocb> = (0..job.depth).map(|slot| job.iocb(slot)).collect();
         if let Some(fd) = wait.eventfd() {
             for iocb in &mut iocbs {
@@ -115,38 +105,31 @@ impl<'a> Libaio<'a> {
             }
         }
         let events = vec![Event::default(); job.depth];
-        Ok(Self { job, context, iocbs, batch: Vec::with_capacity(job.depth), events, wait })
+        Self { job, context, iocbs, batch: Vec::with_capacity(job.depth), events, wait }
     }
 }
 
 impl Queue for Libaio<'_> {
     #[inline]
     fn prepare(&mut self, slot: usize, offset: u64) {
-        let iocb = &mut self.iocbs[slot];
-        iocb.offset = offset as i64;
-        if let Some(there) = self.job.there(offset) {
-            iocb.buf = there as u64;
-        }
-        self.batch.push(iocb);
+        self.iocbs[slot].offset = offset as i64;
+        self.batch.push(&raw mut self.iocbs[slot]);
     }
 
     #[inline]
-    fn submit(&mut self) -> io::Result<()> {
-        // SAFETY: buffers belong to the job, which outlives the context, and
-        // io_destroy waits for what nobody has waited for.
-        unsafe { self.context.submit_all(&mut self.batch)? };
+    fn submit(&mut self) {
+        // SAFETY: `drive` and `verify` wait for all; buffers belong to the job.
+        unsafe { self.context.submit_all(&mut self.batch) };
         self.batch.clear();
-        Ok(())
     }
 
     #[inline]
-    fn reap(&mut self, done: &mut Vec<usize>) -> io::Result<()> {
-        let n = self.wait.events(&self.context, &mut self.events)?;
+    fn reap(&mut self, done: &mut Vec<usize>) {
+        let n = self.wait.events(&self.context, &mut self.events);
         for event in &self.events[..n] {
-            self.job.check(event.res)?;
+            assert_eq!(event.res, self.job.result(), "result of a request");
             done.push(event.data as usize);
         }
-        Ok(())
     }
 }
 
@@ -168,19 +151,17 @@ impl Queue for Plain<'_> {
         self.ready.push((slot, offset));
     }
 
-    fn submit(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    fn submit(&mut self) {}
 
     #[inline]
-    fn reap(&mut self, done: &mut Vec<usize>) -> io::Result<()> {
+    fn reap(&mut self, done: &mut Vec<usize>) {
         let Job { op, size, vecs, .. } = *self.job;
         let fd = self.job.fd();
         for (slot, offset) in self.ready.drain(..) {
-            let buffer = self.job.there(offset).unwrap_or_else(|| self.job.buffer(slot)).cast();
             let offset = offset as i64;
-            // SAFETY: the slot's own buffer and vectors, or what is only read.
+            // SAFETY: the slot's own buffer and vectors.
             let n = unsafe {
+                let buffer = self.job.buffer(slot).cast();
                 match (op, vecs) {
                     (Op::Read, 0) => libc::pread(fd, buffer, size, offset),
                     (Op::Write, 0) => libc::pwrite(fd, buffer, size, offset),
@@ -189,10 +170,8 @@ impl Queue for Plain<'_> {
                     (Op::Fsync, _) => libc::fsync(fd) as isize,
                 }
             };
-            let error = || -io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
-            self.job.check(if n < 0 { error().into() } else { n as i64 })?;
+            assert_eq!(n as i64, self.job.result(), "result of a plain call");
             done.push(slot);
         }
-        Ok(())
     }
 }
