@@ -211,7 +211,7 @@ impl World {
     /// The state, waited for until it is as on the other side: an eventfd is
     /// signalled after the event that tells of it.
     pub fn state_soon(&self, expected: Option<&Vec<(u8, i64)>>) -> Vec<(u8, i64)> {
-        const TRIES: u32 = 100;
+        const TRIES: u32 = 5000;
         for _ in 0..TRIES {
             let state = self.state();
             if expected.is_none_or(|e| *e == state) {
