@@ -5,7 +5,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 cargo=${CARGO:-cargo}
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+bad=$(mktemp)
+trap 'rm -f "$log" "$bad"' EXIT
 passed=0 failed=0 skipped=0
 summary=()
 began=$SECONDS
@@ -24,6 +25,11 @@ step() {
 		END { print p + 0, f + 0, s + 0 }' "$log")
 	if [ "$status" -ne 0 ]; then
 		[ "$f" -gt 0 ] || f=1
+		# Said again at the end: a long output may be read from there.
+		{
+			printf '\n== %s failed\n' "$name"
+			awk '/^FAIL/ { on = 1 } /^(ok|skip) / { on = 0 } on' "$log" | grep . || tail -n 60 "$log"
+		} >>"$bad"
 	elif [ $((p + f + s)) -eq 0 ]; then
 		p=1
 	fi
@@ -50,6 +56,7 @@ done
 # Both engines side by side. The seed is fixed: new ones are for make fuzz-diff.
 step fuzz-diff env FUZZ_SECONDS=180 FUZZ_SEED=1 FUZZ_STEPS=5000 "$cargo" test --quiet --test fuzz_diff
 
+cat "$bad"
 printf '\n%-22s %6s %6s %6s\n' '' passed failed skipped
 printf '%s\n' "${summary[@]}"
 printf '%-22s %30d s\n\n' 'in all' $((SECONDS - began))
