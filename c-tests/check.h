@@ -181,6 +181,25 @@ static inline char *edge_alloc(size_t len)
 	return p + n - len;
 }
 
+/* A page for USES uses in a row, after which `spoil` takes it away; not at once, but
+ * when aio-rs has had the time to forget that it was good. */
+#define USES 1000
+#define SPOILT 3
+static inline void *worn_page(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	MUST(p != MAP_FAILED);
+	return p;
+}
+static inline const char *spoil(void *page, int how)
+{
+	static const char *const name[SPOILT] = { "unmapped", "PROT_NONE", "read-only" };
+
+	usleep(30000);
+	MUST((how ? mprotect(page, 4096, how == 1 ? PROT_NONE : PROT_READ) : munmap(page, 4096)) == 0);
+	return name[how];
+}
+
 /* An unlinked file in AIO_TEST_DIR (default: the current directory). */
 static inline int temp_file(int flags)
 {

@@ -102,6 +102,24 @@ static void bad_timeouts(io_context_t ctx)
 	munmap(page, 4096);
 }
 
+/* Without the magic, so that libaio leaves it to the kernel. */
+static void worn_timeouts(io_context_t ctx)
+{
+	char line[64];
+
+	ring_of(ctx)->magic = 0;
+	for (int how = 0; how < SPOILT - 1; how++) {
+		struct timespec *page = worn_page();
+		int good = 0;
+		for (int i = 0; i < USES; i++)
+			good += io_getevents(ctx, 1, 1, ev, page + 1) == 0;
+		expect("5/2", "timeout in constant use", good, USES);
+		snprintf(line, sizeof line, "timeout then %s", spoil(page, how));
+		expect("5/2", line, io_getevents(ctx, 1, 1, ev, page + 1), -EFAULT);
+	}
+	ring_of(ctx)->magic = 0xa10a10a1;
+}
+
 static void counts(io_context_t ctx)
 {
 	static const struct {
@@ -193,6 +211,7 @@ int main(void)
 	new_context(8, &ctx);
 	contexts(ctx);
 	bad_timeouts(ctx);
+	worn_timeouts(ctx);
 	counts(ctx);
 	min_zero(ctx);
 	large_counts(ctx);

@@ -105,6 +105,23 @@ static void unaligned(io_context_t ctx)
 	}
 }
 
+static void worn(io_context_t ctx)
+{
+	char label[64];
+
+	for (int how = 0; how < SPOILT; how++) {
+		struct io_event *page = worn_page();
+		int good = 0;
+		for (int i = 0; i < USES; i++) {
+			fill(ctx, 1, i);
+			good += reap(ctx, 1, 4, page, 5000) == 1 && in_order(page, 1, i);
+		}
+		expect("5/8", "events in constant use", good, USES);
+		snprintf(label, sizeof label, "events then %s", spoil(page, how));
+		nothing_taken("5/8", label, ctx, page, 5);
+	}
+}
+
 int main(void)
 {
 	io_context_t ctx = NULL;
@@ -115,6 +132,7 @@ int main(void)
 	nothing_taken("5/8", "events unmapped, five there", ctx, HOLE_ADDR, 5);
 	nothing_taken("5/8", "events kernel address, five there", ctx, KERNEL_ADDR, 5);
 	nothing_taken("5/8", "events read-only, five there", ctx, read_only_page(), 5);
+	worn(ctx);
 	room_for_two(ctx);
 	many_pages();
 	fault_after_sleep(ctx);

@@ -1,6 +1,7 @@
 /* The order of the iocbs of one call and of their events: buffered ones and
  * appending ones as they stand in the array, asynchronous ones as they complete. */
 #include "events.h"
+#include "many_reads.h"
 #include "slowdisk.h"
 
 static io_context_t ctx;
@@ -122,6 +123,7 @@ int main(void)
 
 	MUST(io_setup(64, &ctx) == 0);
 	write_write_read();
+	many_reads();
 	append("26 O_APPEND writes", 26, O_APPEND, 0, 1000);
 	append("26 RWF_APPEND writes", 26, 0, 16, 1000);
 	append("8 O_APPEND|O_DIRECT writes", 8, O_APPEND | O_DIRECT, 0, 4096);

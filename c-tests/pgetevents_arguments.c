@@ -58,6 +58,17 @@ static void refused(io_context_t ctx, sigset_t *mask)
 	expect("6/3", "mask unmapped, context NULL", io_pgetevents(NULL, 1, 1, ev, &ms20, bad), -EFAULT);
 	expect("6/3", "mask unmapped, min 2 nr 1", io_pgetevents(ctx, 2, 1, ev, &ms20, bad), -EFAULT);
 
+	for (int how = 0; how < SPOILT - 1; how++) {
+		sigset_t *worn = worn_page();
+		char line[64];
+		int good = 0;
+		for (int i = 0; i < USES; i++)
+			good += io_pgetevents(ctx, 0, 1, ev, &ms20, worn) == 0;
+		expect("6/3", "mask in constant use", good, USES);
+		snprintf(line, sizeof line, "mask then %s", spoil(worn, how));
+		expect("6/3", line, io_pgetevents(ctx, 0, 1, ev, &ms20, worn), -EFAULT);
+	}
+
 	/* without magic libaio does not look into the timeout itself */
 	ring_of(ctx)->magic = 0;
 	expect("6/4", "timeout unmapped", io_pgetevents(ctx, 1, 1, ev, HOLE_ADDR, mask), -EFAULT);

@@ -30,7 +30,7 @@ static struct call *fresh(int op, int fd)
 }
 
 /* After io_submit: 0 overwrite, 1 unmap, 2 cover by another, read-only mapping. */
-static void spoil(struct call *c, int how)
+static void scribble(struct call *c, int how)
 {
 	if (how == 0)
 		memset(c, 0xff, sizeof *c);
@@ -86,7 +86,7 @@ int main(void)
 		struct call *c = fresh(IO_CMD_PREADV, direct);
 		memset(data, 0, SEGS * SEG);
 		MUST(io_submit(ctx, 1, c->list) == 1);
-		spoil(c, how);
+		scribble(c, how);
 		EVENT("O_DIRECT preadv", c, SEGS * SEG);
 		snprintf(label, sizeof label, "O_DIRECT preadv, %s: every segment filled", how_name[how]);
 		expect_true("3.2/17", label, is_pattern());
@@ -97,7 +97,7 @@ int main(void)
 		memset(data, 0, SEGS * SEG);
 		MUST(posix_fadvise(cached, 0, 0, POSIX_FADV_DONTNEED) == 0);
 		MUST(io_submit(ctx, 1, c->list) == 1);
-		spoil(c, how);
+		scribble(c, how);
 		EVENT("cold preadv", c, SEGS * SEG);
 		snprintf(label, sizeof label, "cold preadv, %s: every segment filled", how_name[how]);
 		expect_true("3.2/17", label, is_pattern());
@@ -109,7 +109,7 @@ int main(void)
 			data[i] = (char)(i * 7 + i / 256);
 		MUST(ftruncate(direct, 0) == 0);
 		MUST(io_submit(ctx, 1, c->list) == 1);
-		spoil(c, how);
+		scribble(c, how);
 		EVENT("O_DIRECT pwritev", c, SEGS * SEG);
 		memset(data, 0, SEGS * SEG);
 		MUST(pread(direct, data, SEGS * SEG, 0) == SEGS * SEG);
@@ -123,7 +123,7 @@ int main(void)
 		memset(&c->cb.u, 0, sizeof c->cb.u);
 		c->cb.u.poll.events = POLLIN;
 		MUST(io_submit(ctx, 1, c->list) == 1);
-		spoil(c, how);
+		scribble(c, how);
 		MUST(eventfd_write(efd, 1) == 0);
 		int got = reap(ctx, 1, 1, &ev, 10000);
 		snprintf(label, sizeof label, "poll, %s: event as submitted", how_name[how]);
@@ -145,7 +145,7 @@ int main(void)
 		memset(data, 0, SEGS * SEG);
 		MUST(pthread_create(&feeder, NULL, feed, NULL) == 0);
 		MUST(io_submit(ctx, 1, c->list) == 1);
-		spoil(c, how);
+		scribble(c, how);
 		EVENT("pipe preadv", c, 9);
 		snprintf(label, sizeof label, "pipe preadv, %s: both segments", how_name[how]);
 		expect_true("3.2/17", label, !memcmp(data, "pipe\0", 5) && !memcmp(data + SEG, " data\0", 6));

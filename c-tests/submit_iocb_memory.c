@@ -85,6 +85,20 @@ int main(void)
 	expect("3.2/11", "and read-only again", submit1(ctx, where), -EFAULT);
 	munmap(page, PAGE);
 	expect("3.2/6", "and unmapped", submit1(ctx, where), -EFAULT);
+
+	for (int how = 0; how < SPOILT; how++) {
+		const char *id = how == 2 ? "3.2/11" : "3.2/6";
+		char label[64];
+		int good = 0;
+		page = worn_page();
+		where = (struct iocb *)(page + 64);
+		prep(where, IO_CMD_PREAD, fd, buf, 16, 0);
+		for (int i = 0; i < USES; i++)
+			good += run1(ctx, where) == 16;
+		expect(id, "iocb in constant use", good, USES);
+		snprintf(label, sizeof label, "then %s", spoil(page, how));
+		expect(id, label, submit1(ctx, where), -EFAULT);
+	}
 	expect_true("3.2/6", "ring empty at the end", ring_empty(ctx));
 	expect("3.2/6", "io_destroy", io_destroy(ctx), 0);
 	return check_done();

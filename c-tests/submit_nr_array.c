@@ -66,6 +66,18 @@ int main(void)
 	expect("3.2/8", "events, one and a half", reap(ctx, 1, 4, ev, 10000), 1);
 	expect("3.2/4", "half a pointer", io_submit(ctx, 1, (struct iocb **)edge_alloc(4)), -EFAULT);
 
+	for (int how = 0; how < SPOILT - 1; how++) {
+		struct iocb **worn = worn_page();
+		char label[64];
+		int good = 0;
+		worn[7] = &cb;
+		for (int i = 0; i < USES; i++)
+			good += io_submit(ctx, 1, worn + 7) == 1 && reap(ctx, 1, 4, ev, 10000) == 1;
+		expect("3.2/4", "array in constant use", good, USES);
+		snprintf(label, sizeof label, "then %s", spoil(worn, how));
+		expect("3.2/4", label, io_submit(ctx, 1, worn + 7), -EFAULT);
+	}
+
 	raw = malloc(64);
 	memcpy(raw + 3, list, sizeof list);
 	expect("3.2/9", "array not aligned", io_submit(ctx, 4, (struct iocb **)(raw + 3)), 4);

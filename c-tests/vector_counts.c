@@ -57,6 +57,18 @@ int main(void)
 		expect_refused("3.8/4", L("array runs into an unmapped page, 9 segments"), ctx, vec(&cb, op, fd, edge, 9, 0), -EFAULT);
 		expect_refused("3.8/10", L("1025 segments, offset -1"), ctx, vec(&cb, op, fd, v, 1025, -1), -EINVAL);
 	}
+	for (int how = 0; how < SPOILT - 1; how++)
+		for (unsigned segs = 2; segs <= 9; segs += 7) {
+			struct iovec *worn = worn_page();
+			int good = 0;
+			memcpy(worn + 3, v, segs * sizeof *v);
+			for (int i = 0; i < USES; i++)
+				good += run1(ctx, vec(&cb, IO_CMD_PREADV, fd, worn + 3, segs, 0)) == segs;
+			snprintf(label, sizeof label, "array in constant use, %u segments", segs);
+			expect("3.8/4", label, good, USES);
+			snprintf(label, sizeof label, "then %s, %u segments", spoil(worn, how), segs);
+			expect_refused("3.8/4", label, ctx, vec(&cb, IO_CMD_PREADV, fd, worn + 3, segs, 0), -EFAULT);
+		}
 	expect_refused("3.8/4", "PREADV, array NULL, O_WRONLY", ctx, vec(&cb, IO_CMD_PREADV, wr, NULL, 1, 0), -EBADF);
 	expect_refused("3.8/4", "PREADV, array unmapped, O_WRONLY", ctx, vec(&cb, IO_CMD_PREADV, wr, NOWHERE, 9, 0), -EBADF);
 	expect_refused("3.8/4", "PWRITEV, array unmapped, O_RDONLY", ctx, vec(&cb, IO_CMD_PWRITEV, dir, NOWHERE, 9, 0), -EBADF);

@@ -8,8 +8,9 @@ use crate::kioctx::Kioctx;
 use crate::mm::{self, Mm};
 use crate::order::{Class, Key};
 use crate::sys::SignalsBlocked;
-use crate::{last_thread, run_here};
-use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+use crate::{last_thread, polled, run_here};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release, SeqCst};
+use std::sync::atomic::fence;
 
 /// The requests of one io_submit that have to be deferred.
 pub struct Batch {
@@ -99,6 +100,9 @@ impl Batch {
         last_thread::note_user();
         if let Some(ring) = ctx.sleeper.submits(mm.caller_rings()) {
             ring.submit(&mut self.list);
+            // Pairs with the fence in `polled::remember`.
+            fence(SeqCst);
+            polled::forget(ctx.user_id.load(Relaxed));
         }
         self.hand_over_all(mm);
     }

@@ -10,7 +10,7 @@ use std::ffi::c_int;
 /// EBADF: not open, or O_PATH. EINVAL: not an eventfd.
 pub fn check(fd: c_int, known: bool) -> Result<(), Errno> {
     // The type is looked at every time: another file would be written to.
-    let anonymous = sys::fstat(fd)?.st_mode & libc::S_IFMT == 0;
+    let anonymous = sys::stat(fd)?.file_type() == 0;
     // Nothing is written: the address is bad. An eventfd finds that out (EFAULT);
     // the other anonymous files cannot be written at all.
     // SAFETY: the null page is never mapped; a fault is answered with EFAULT.

@@ -24,8 +24,7 @@ pub struct File {
     pub fd: c_int,
     pub flags: c_int,
     pub kind: FileType,
-    dev: u64,
-    ino: u64,
+    id: FileId,
     rdev: u64,
 }
 
@@ -39,8 +38,8 @@ impl File {
         if flags & libc::O_PATH != 0 {
             return Err(Errno::EBADF);
         }
-        let st = sys::fstat(fd)?;
-        let kind = match st.st_mode & libc::S_IFMT {
+        let st = sys::stat(fd)?;
+        let kind = match st.file_type() {
             libc::S_IFREG => FileType::Regular,
             libc::S_IFDIR => FileType::Directory,
             libc::S_IFBLK => FileType::BlockDevice,
@@ -49,11 +48,11 @@ impl File {
             libc::S_IFSOCK => FileType::Socket,
             _ => FileType::Anonymous,
         };
-        Ok(Self { fd, flags, kind, dev: st.st_dev, ino: st.st_ino, rdev: st.st_rdev })
+        Ok(Self { fd, flags, kind, id: st.id(), rdev: st.rdev })
     }
 
     pub fn id(&self) -> FileId {
-        FileId { dev: self.dev, ino: self.ino }
+        self.id
     }
 
     pub fn readable(&self) -> bool {
@@ -82,8 +81,8 @@ impl File {
     pub fn order_key(&self, write: bool) -> Option<Key> {
         let writes_of_stream = write && !self.seekable();
         (self.kind != FileType::Anonymous).then_some(Key {
-            dev: self.dev,
-            ino: self.ino,
+            dev: self.id.dev,
+            ino: self.id.ino,
             writes_of_stream,
         })
     }
@@ -134,6 +133,6 @@ impl File {
     /// A regular file on a file system of no block device: only such a one needs
     /// to be asked for its kind.
     fn without_device(&self) -> bool {
-        self.kind == FileType::Regular && libc::major(self.dev) == 0
+        self.kind == FileType::Regular && libc::major(self.id.dev) == 0
     }
 }

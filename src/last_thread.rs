@@ -37,9 +37,6 @@ pub fn note_user() {
     }
 }
 
-/// How long a thread of ours that ends may be seen by others, some milliseconds.
-const NAPS: u32 = 40;
-
 extern "C" fn leaves(_: *mut c_void) {
     static EXITING: AtomicBool = AtomicBool::new(false);
     if crate::mm::mm().is_none() {
@@ -47,13 +44,17 @@ extern "C" fn leaves(_: *mut c_void) {
     }
     let me = sys::gettid();
     let _ = LEAVING.iter().find(|s| s.compare_exchange(0, me, AcqRel, Acquire).is_ok());
-    let mut last = only_ours_left();
-    let mut patience = 0;
-    while !last && (worker::unsettled() || patience > 0) {
-        patience = if patience == 0 { NAPS } else { patience - 1 };
+    let last = loop {
+        let (made, all_known) = worker::made();
+        if only_ours_left() {
+            break true;
+        }
+        // One of ours, just made, may have been taken for another.
+        if all_known && worker::made() == (made, true) {
+            break false;
+        }
         sys::nap();
-        last = only_ours_left();
-    }
+    };
     if last && !EXITING.swap(true, AcqRel) {
         // SAFETY: what libc does in the last thread's place.
         unsafe { libc::exit(0) };

@@ -19,7 +19,8 @@
 //! `kernel_ctx` (contexts that are the kernel's), `order` (in which order),
 //! `uaccess` (EFAULT without a trap), `task_lock` (signal handlers), `hazard` (uses
 //! of a context), `late` (who expects that io_submit waited), `fork`, `last_thread`,
-//! `guess`, `sleeper` (whether a context gets a ring of its submitter's own).
+//! `guess`, `read_batch`, `sleeper` (whether a context gets a ring of its submitter's own), `polled`
+//! (the poll that finds nothing).
 
 // Cargo builds for its own tests with unwinding, whatever the profile says.
 #[cfg(not(any(panic = "abort", debug_assertions)))]
@@ -48,6 +49,8 @@ mod logging;
 mod maps;
 mod mm;
 mod order;
+mod polled;
+mod read_batch;
 mod read_events;
 mod reqs_available;
 mod run_here;

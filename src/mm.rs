@@ -3,7 +3,7 @@
 
 use crate::aio_ring::PAGE_SIZE;
 use crate::config::{Config, MaxNr};
-use crate::engine::caller::{CallerRings, GoOn};
+use crate::engine::caller::{CallerRings, GoOn, NowaitReads, NowaitRings};
 use crate::engine::{self, Complete, Engine};
 use crate::errno::Errno;
 use crate::fork::ForkCell;
@@ -12,7 +12,7 @@ use crate::ioctx_table::IoctxTable;
 use crate::kioctx::{Kioctx, KioctxRef};
 use crate::order::OrderTable;
 use crate::sys::{self, SamePage, SignalsBlocked};
-use crate::{hazard, kernel_ctx, last_thread, logging, maps, worker};
+use crate::{hazard, kernel_ctx, last_thread, logging, maps, polled, uaccess, worker};
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -30,6 +30,7 @@ pub struct Mm {
     pub config: Config,
     pub order: OrderTable,
     pub fds: FdCache,
+    nowait_rings: NowaitRings,
     pub engine: Option<&'static dyn Engine>,
 }
 
@@ -78,6 +79,13 @@ impl Mm {
 
     pub fn caller_rings(&self) -> Option<&'static CallerRings> {
         self.engine.and_then(|e| e.caller_rings())
+    }
+
+    /// The calling thread's ring for a batch of reads, some of `wanted`.
+    pub fn nowait_reads(&self, wanted: u32) -> Option<NowaitReads<'_>> {
+        // Where callers have rings at all.
+        self.caller_rings()?;
+        self.nowait_rings.get(wanted)
     }
 
     fn aio_max_nr(&self) -> u64 {
@@ -212,7 +220,8 @@ pub fn kill_ioctx(
         mm.ioctx_table.remove(ctx.id);
         *aio_nr -= u64::from(ctx.max_reqs);
         let user = ctx.user_id.swap(0, SeqCst);
-        crate::uaccess::forget(user, PAGE_SIZE as u64);
+        uaccess::forget(user, PAGE_SIZE as u64);
+        polled::forget(user);
         // The program's mapping goes at once; ours stays while it is needed.
         // SAFETY: at this address the program has the ring, or what it put there
         // itself, which the kernel unmaps just so.

@@ -6,7 +6,7 @@ use crate::late;
 use crate::sigwait::{self, Mask};
 use crate::sys;
 use crate::wait::By;
-use crate::{last_thread, mm};
+use crate::{last_thread, mm, uaccess};
 use std::ptr::NonNull;
 
 /// How long to wait.
@@ -199,6 +199,7 @@ fn wait_for_events(
             // Its events need not wake us.
             ring.reap();
         }
+        uaccess::look_at_clock();
         ctx = match mm::reget(sleeping, life) {
             Some(ctx) => ctx,
             None => return sink.result(Err(Errno::EINVAL)),

@@ -20,6 +20,18 @@ const PREDECESSOR_NAPS: u32 = 20;
 /// for may be this thread's own, below a signal handler.
 const LIMITED_NAPS: u32 = 20_000;
 
+/// RLIMIT_FSIZE in one call of io_submit.
+pub struct SizeLimit(Option<Option<u64>>);
+
+impl SizeLimit {
+    pub const UNKNOWN: Self = Self(None);
+
+    /// None: there is none.
+    fn get(&mut self) -> Option<u64> {
+        *self.0.get_or_insert_with(sys::rlimit_fsize)
+    }
+}
+
 /// A read or write on its way through io_submit.
 pub struct Transfer {
     pub write: bool,
@@ -81,7 +93,7 @@ impl Transfer {
 }
 
 /// Does the transfer if it need not wait for a device or a peer.
-pub fn attempt(mm: &'static Mm, file: &File, t: &mut Transfer) -> Outcome {
+pub fn attempt(mm: &'static Mm, file: &File, t: &mut Transfer, limit: &mut SizeLimit) -> Outcome {
     if !file.seekable() {
         return attempt_stream(mm, file, t);
     }
@@ -90,7 +102,7 @@ pub fn attempt(mm: &'static Mm, file: &File, t: &mut Transfer) -> Outcome {
     }
     let class = if t.write { Class::Exclusive } else { Class::Shared };
     if file.direct() && !file.in_memory() {
-        return defer(file, t, appends(file, t).then_some(class));
+        return defer(file, t, appends(file, t).then_some(class), limit);
     }
     if mm.config.submit == SubmitMode::Kernel {
         return t.run_to_end(file);
@@ -99,17 +111,17 @@ pub fn attempt(mm: &'static Mm, file: &File, t: &mut Transfer) -> Outcome {
     // the queue, every write of a busy file would have a predecessor for ever.
     let patience = if t.write && is_quick(file, t) { PREDECESSOR_NAPS } else { 0 };
     if in_the_way(mm, file, class, t.write) && !cleared(mm, file, class, t.write, patience) {
-        return defer(file, t, Some(class));
+        return defer(file, t, Some(class), limit);
     }
     if t.rw_flags & RWF_NOWAIT != 0 {
         return t.run_to_end(file);
     }
-    if t.write { attempt_write(mm, file, t) } else { attempt_read(mm, file, t) }
+    if t.write { attempt_write(mm, file, t, limit) } else { attempt_read(mm, file, t) }
 }
 
 /// A transfer that is not made here and now.
-fn defer(file: &File, t: &Transfer, order: Option<Class>) -> Outcome {
-    if t.write && may_be_limited(file, t) {
+fn defer(file: &File, t: &Transfer, order: Option<Class>, limit: &mut SizeLimit) -> Outcome {
+    if t.write && may_be_limited(file, t, limit) {
         return Outcome::Limited(order);
     }
     Outcome::Defer(order)
@@ -197,9 +209,9 @@ fn is_quick(file: &File, t: &Transfer) -> bool {
     !sync && t.iov.total <= INLINE_WRITE_MAX
 }
 
-fn attempt_write(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
+fn attempt_write(mm: &Mm, file: &File, t: &mut Transfer, limit: &mut SizeLimit) -> Outcome {
     if !is_quick(file, t) {
-        return defer(file, t, Some(Class::Exclusive));
+        return defer(file, t, Some(Class::Exclusive), limit);
     }
     if file.kind == FileType::Regular {
         mm.fds.learn_file(file.fd, file.flags, BUFFERED);
@@ -207,8 +219,8 @@ fn attempt_write(mm: &Mm, file: &File, t: &mut Transfer) -> Outcome {
     t.run_to_end(file)
 }
 
-fn may_be_limited(file: &File, t: &Transfer) -> bool {
-    sys::rlimit_fsize().is_some_and(|max| appends(file, t) || t.pos as u64 + t.iov.total > max)
+fn may_be_limited(file: &File, t: &Transfer, limit: &mut SizeLimit) -> bool {
+    limit.get().is_some_and(|max| appends(file, t) || t.pos as u64 + t.iov.total > max)
 }
 
 /// Pipes, sockets, terminals, eventfds...: whatever comes without waiting.

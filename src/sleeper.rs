@@ -114,6 +114,11 @@ impl Sleeper {
         self.ring().filter(mine).filter(|_| self.owner.load(Relaxed) == me)
     }
 
+    /// Requests are in the ring, done or not.
+    pub fn has_requests(&self) -> bool {
+        self.ring().is_some_and(|ring| ring.in_flight() != 0)
+    }
+
     /// Somebody wants to know which requests are done.
     #[inline]
     pub fn look(&self) {

@@ -4,6 +4,7 @@
 use crate::abi::*;
 use crate::aio_kiocb::{aio_complete, aio_get_req};
 use crate::batch::Batch;
+use crate::engine::caller::READS;
 use crate::engine::op::{FileTraits, INLINE_IOVECS, IoVecs, Kind, OpArgs, Timeout};
 use crate::errno::Errno;
 use crate::file::{File, FileType};
@@ -11,6 +12,7 @@ use crate::iovec::{import_iovec, import_ubuf};
 use crate::kioctx::Kioctx;
 use crate::mm::Mm;
 use crate::order::Class;
+use crate::read_batch::{Read, ReadBatch};
 use crate::rw::{self, Outcome, Transfer};
 use crate::{eventfd, sys, uaccess};
 use std::ffi::c_int;
@@ -26,11 +28,15 @@ pub struct Submit<'a> {
     pub batch: Batch,
     /// Slots that were taken for the requests to come.
     slots: u32,
-    /// The file and the eventfd that this call has looked at already: within
-    /// one call a number means one file.
+    /// What this call has looked at already: within one call a number means one
+    /// file, and a limit is the same.
     file: Option<File>,
     resfd: Option<c_int>,
-    done: Done,
+    limit: rw::SizeLimit,
+    reads: ReadBatch<'a, Origin>,
+    /// Requests that were accepted too early: one before them is refused.
+    taken_back: u32,
+    done: Done<'a>,
 }
 
 /// Where a request came from: its iocb's address, and `data` in it.
@@ -43,20 +49,15 @@ struct Origin {
 
 /// Events of what is finished already: published together, when the call ends at
 /// the latest.
-struct Done {
-    events: [MaybeUninit<IoEvent>; Done::MANY],
+struct Done<'a> {
+    /// Apart, or it would be cleared and copied in each call.
+    events: &'a mut [MaybeUninit<IoEvent>; MANY_DONE],
     count: usize,
     /// Whom they are for.
     resfd: Option<c_int>,
 }
 
-impl Done {
-    const MANY: usize = 32;
-
-    fn new() -> Self {
-        Self { events: [MaybeUninit::uninit(); Self::MANY], count: 0, resfd: None }
-    }
-}
+const MANY_DONE: usize = 32;
 
 /// Mirrors `fs/aio.c:SYSCALL_DEFINE3(io_submit)` behind the look-up.
 ///
@@ -65,6 +66,8 @@ impl Done {
 /// is returned instead.
 pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<i64, Errno> {
     let nr = nr.min(i64::from(ctx.ring.nr_events));
+    let mut events = [const { MaybeUninit::uninit() }; MANY_DONE];
+    let mut reads = [const { MaybeUninit::uninit() }; READS];
     let mut s = Submit {
         mm,
         ctx,
@@ -72,7 +75,10 @@ pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<
         slots: 0,
         file: None,
         resfd: None,
-        done: Done::new(),
+        limit: rw::SizeLimit::UNKNOWN,
+        reads: ReadBatch::new(&mut reads),
+        taken_back: 0,
+        done: Done { events: &mut events, count: 0, resfd: None },
     };
     let mut accepted = 0;
     let mut refused = None;
@@ -88,6 +94,11 @@ pub fn io_submit(mm: &'static Mm, ctx: &Kioctx, nr: i64, iocbpp: u64) -> Result<
             }
         }
     }
+    if let Err(e) = s.make_reads() {
+        refused = Some(e);
+    }
+    accepted -= i64::from(s.taken_back);
+    s.slots += s.taken_back;
     s.publish();
     s.batch.flush(mm, ctx);
     if s.slots > 0 {
@@ -103,37 +114,47 @@ impl Submit<'_> {
     /// Mirrors `fs/aio.c:io_submit_one()`; `left`: this one and those behind it.
     #[inline]
     fn io_submit_one(&mut self, user_iocb: u64, left: i64) -> Result<(), Errno> {
-        let iocb = uaccess::get_user::<Iocb>(user_iocb)?;
+        let iocb = uaccess::get_user_by_words::<Iocb>(user_iocb)?;
         if iocb.reserved2 != 0 || (iocb.nbytes as i64) < 0 {
             return Err(Errno::EINVAL);
         }
-        if self.slots == 0 && !self.get_slots(left as u32) {
+        if self.slots == 0 && !self.get_slots(left as u32)? {
             return Err(Errno::EAGAIN);
         }
-        self.submit_with_slot(user_iocb, &iocb)?;
+        self.submit_with_slot(user_iocb, &iocb, left as u32)?;
         self.slots -= 1;
         Ok(())
     }
 
     #[inline]
-    fn get_slots(&mut self, wanted: u32) -> bool {
+    fn get_slots(&mut self, wanted: u32) -> Result<bool, Errno> {
         self.slots = aio_get_req(self.ctx, wanted);
         if self.slots == 0 {
             // Its own events may have been taken out of the ring by now.
+            self.make_reads()?;
             self.publish();
             self.ctx.sleeper.look();
             self.slots = aio_get_req(self.ctx, wanted);
         }
-        self.slots > 0
+        Ok(self.slots > 0)
     }
 
     /// Mirrors `fs/aio.c:__io_submit_one()`.
     #[inline]
-    fn submit_with_slot(&mut self, user_iocb: u64, iocb: &Iocb) -> Result<(), Errno> {
-        let mut origin = Origin { obj: user_iocb, data: iocb.data, resfd: None };
-        if self.rw_at_once(iocb, origin) {
+    fn submit_with_slot(&mut self, user_iocb: u64, iocb: &Iocb, left: u32) -> Result<(), Errno> {
+        if self.reads.is_full() {
+            self.make_reads()?;
+        }
+        let origin = Origin { obj: user_iocb, data: iocb.data, resfd: None };
+        if self.rw_at_once(iocb, origin, left)? {
             return Ok(());
         }
+        self.make_reads()?;
+        self.submit_looking(iocb, origin)
+    }
+
+    /// The long way, which looks at the file.
+    fn submit_looking(&mut self, iocb: &Iocb, mut origin: Origin) -> Result<(), Errno> {
         let file = match self.file {
             Some(file) if file.fd == iocb.fildes => file,
             _ => File::get(iocb.fildes)?,
@@ -143,7 +164,7 @@ impl Submit<'_> {
             self.eventfd_fdget(iocb.resfd)?;
             origin.resfd = Some(iocb.resfd);
         }
-        uaccess::put_user(user_iocb + offset_of!(Iocb, key) as u64, KIOCB_KEY)?;
+        uaccess::put_user(origin.obj + offset_of!(Iocb, key) as u64, KIOCB_KEY)?;
         if file.kind == FileType::Anonymous && self.done.resfd.is_some() {
             // It may be that eventfd, or an epoll set with it.
             self.publish();
@@ -176,11 +197,11 @@ impl Submit<'_> {
     /// The call has a position, which pipes, sockets and their like refuse
     /// (ESPIPE): a number that names such a file by now costs only the try.
     #[inline]
-    fn rw_at_once(&mut self, iocb: &Iocb, mut origin: Origin) -> bool {
+    fn rw_at_once(&mut self, iocb: &Iocb, mut origin: Origin, left: u32) -> Result<bool, Errno> {
         let (write, class) = match iocb.opcode {
             IOCB_CMD_PREAD | IOCB_CMD_PREADV => (false, Class::Shared),
             IOCB_CMD_PWRITE | IOCB_CMD_PWRITEV => (true, Class::Exclusive),
-            _ => return false,
+            _ => return Ok(false),
         };
         if iocb.flags & IOCB_FLAG_IOPRIO != 0
             || iocb.rw_flags != 0
@@ -189,47 +210,97 @@ impl Submit<'_> {
             || self.mm.order.may_conflict(class)
             || !uaccess::writable(origin.obj + offset_of!(Iocb, key) as u64, 4)
         {
-            return false;
+            return Ok(false);
         }
-        let Some(flags) = self.mm.fds.at_once(iocb.fildes, write) else { return false };
-        let vectored = matches!(iocb.opcode, IOCB_CMD_PREADV | IOCB_CMD_PWRITEV);
-        let imported = match (vectored, iocb.nbytes) {
-            (false, len) => import_ubuf(iocb.buf, len),
-            (true, 0..=INLINE_VECTOR) => import_iovec(iocb.buf, iocb.nbytes as u32),
-            _ => return false,
+        let (fd, pos) = (iocb.fildes, iocb.offset);
+        let Some(flags) = self.mm.fds.at_once(fd, write) else { return Ok(false) };
+        let mut vector;
+        let mut one;
+        let (segments, n, total) = match (iocb.opcode, iocb.nbytes) {
+            (IOCB_CMD_PREAD | IOCB_CMD_PWRITE, len) => {
+                let len = len.min(MAX_RW_COUNT);
+                if !uaccess::access_ok(iocb.buf, len) {
+                    return Ok(false);
+                }
+                one = libc::iovec { iov_base: iocb.buf as *mut _, iov_len: len as usize };
+                (&raw mut one, 1, len)
+            }
+            (_, 0..=INLINE_VECTOR) => {
+                let Ok(iov) = import_iovec(iocb.buf, iocb.nbytes as u32) else { return Ok(false) };
+                vector = iov;
+                (vector.as_mut_ptr(), vector.count as usize, vector.total)
+            }
+            _ => return Ok(false),
         };
-        let Ok(mut iov) = imported else { return false };
         let limit = if write { rw::INLINE_WRITE_MAX } else { MAX_RW_COUNT };
-        if iov.total == 0
-            || iov.total > limit
-            || iocb.offset.checked_add(iov.total as i64).is_none()
-        {
-            return false;
+        if total == 0 || total > limit || pos.checked_add(total as i64).is_none() {
+            return Ok(false);
         }
         if iocb.flags & IOCB_FLAG_RESFD != 0 {
             if self.eventfd_fdget(iocb.resfd).is_err() {
-                return false;
+                return Ok(false);
             }
             origin.resfd = Some(iocb.resfd);
         }
-        let (segments, n) = (iov.as_mut_ptr(), iov.count as usize);
+        let nowait = !write && flags == RWF_NOWAIT;
+        if nowait && iocb.opcode == IOCB_CMD_PREAD {
+            let read = Read { whose: origin, fd, buf: iocb.buf, len: total, pos };
+            // SAFETY: the buffer was given to us for this transfer.
+            if unsafe { self.reads.add(self.mm, left, read) } {
+                return Ok(true);
+            }
+        }
+        self.make_reads()?;
         // SAFETY: the buffers were given to us for this transfer.
-        match unsafe { sys::rwv2(write, iocb.fildes, segments, n, iocb.offset, flags) } {
+        match unsafe { sys::rwv2(write, fd, segments, n, pos, flags) } {
             // A part of a read is read again, from the start.
-            Ok(n) if write || n as u64 == iov.total => self.complete(origin, n as i64),
+            Ok(n) if write || n as u64 == total => self.complete(origin, n as i64),
             // These have raised their signal; once is enough.
             Err(e @ (Errno::EFBIG | Errno::EINTR)) => self.complete(origin, e.neg()),
             _ => {
-                self.mm.fds.forget(iocb.fildes);
-                return false;
+                self.mm.fds.forget(fd);
+                return Ok(false);
             }
         }
-        true
+        if nowait {
+            self.reads.prove(fd);
+        }
+        Ok(true)
+    }
+
+    /// Makes the reads that were put off. One that would wait, or is not as
+    /// expected, goes the long way.
+    ///
+    /// # Errors
+    /// Why one was refused; those behind it were accepted too early.
+    #[inline]
+    fn make_reads(&mut self) -> Result<(), Errno> {
+        if self.reads.is_empty() { Ok(()) } else { self.make_some_reads() }
+    }
+
+    #[inline(never)]
+    fn make_some_reads(&mut self) -> Result<(), Errno> {
+        let count = self.reads.run();
+        for i in 0..count {
+            // SAFETY: nothing is added before all were looked at.
+            let (read, in_full) = unsafe { self.reads.made(i) };
+            if in_full {
+                self.complete(read.whose, read.len as i64);
+                continue;
+            }
+            self.mm.fds.forget(read.fd);
+            let again = uaccess::get_user_by_words::<Iocb>(read.whose.obj);
+            if let Err(e) = again.and_then(|iocb| self.submit_looking(&iocb, read.whose)) {
+                self.taken_back = (count - i) as u32;
+                return Err(e);
+            }
+        }
+        Ok(())
     }
 
     #[inline]
     fn complete(&mut self, origin: Origin, res: i64) {
-        if self.done.count == Done::MANY || self.done.resfd != origin.resfd {
+        if self.done.count == MANY_DONE || self.done.resfd != origin.resfd {
             self.publish();
         }
         self.done.resfd = origin.resfd;
@@ -283,7 +354,7 @@ impl Submit<'_> {
             return Err(Errno::EINVAL);
         }
         let mut t = Transfer { write, iov, pos, rw_flags, done: 0 };
-        let mut outcome = rw::attempt(self.mm, file, &mut t);
+        let mut outcome = rw::attempt(self.mm, file, &mut t, &mut self.limit);
         if let Outcome::Limited(order) = outcome {
             // Events come in the order of the writes.
             self.publish();

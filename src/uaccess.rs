@@ -1,11 +1,11 @@
 //! The program's memory: EFAULT, never SIGSEGV.
 //!
 //! Asking the kernel about each address would cost a system call per access. So
-//! pages that were seen to be good are remembered: a page is trusted after
-//! `TRUST_AFTER` good probes in a row and is probed again every `RECHECK` uses.
-//! Only a program that unmaps memory it has used with us dozens of times and
-//! then passes it again without a pause can still fault; the kernel would have
-//! answered EFAULT.
+//! a page that is in constant use is trusted: once it was good `TRUST_AFTER` times
+//! within a second, until the clock's next tick, a few milliseconds later. Only a
+//! program that unmaps a page in the very tick in which it uses it with us, and
+//! passes it again in that tick, can still fault; the kernel would have answered
+//! EFAULT.
 
 use crate::errno::Errno;
 use crate::sys;
@@ -22,15 +22,43 @@ const TASK_SIZE: u64 = usize::MAX as u64 / 2;
 
 const SLOTS: usize = 1024;
 const TRUST_AFTER: u64 = 32;
-const RECHECK: u64 = 255;
 
-/// An entry: page number << 16 | writable << 15 | score (7 bits) | uses (8 bits).
-/// A page is trusted when its score has reached TRUST_AFTER, where it stays.
+/// An entry: page number << 24 | writable << 23 | score << 17 | tick: when the page
+/// was last asked about, and how often in a row it was good.
 static TRUSTED: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
 
-const WRITABLE: u64 = 1 << 15;
-const SCORE: u64 = 1 << 8;
-const SCORE_MASK: u64 = 0x7f << 8;
+const PAGE: u32 = 24;
+const WRITABLE: u64 = 1 << 23;
+const SCORE: u64 = 1 << 17;
+const SCORE_MASK: u64 = 0x3f << 17;
+const TICK_MASK: u64 = SCORE - 1;
+
+/// A tick is 2^22 nanoseconds; a second has fewer than 2^8 of them.
+const TICK_SHIFT: u32 = 22;
+const SECOND_SHIFT: u32 = 8;
+
+/// The tick, as far as anybody has looked.
+static TICK: AtomicU64 = AtomicU64::new(0);
+
+/// Each call that is given memory looks before it uses it, and again when it has
+/// slept.
+#[inline]
+pub fn look_at_clock() {
+    let now = sys::monotonic_coarse();
+    let tick = (now.tv_sec as u64) << SECOND_SHIFT | now.tv_nsec as u64 >> TICK_SHIFT;
+    // Read by all, so written only when it has to be; and never backwards, by one
+    // who was held up since he looked.
+    let seen = TICK.load(Relaxed);
+    if tick > seen {
+        let _ = TICK.compare_exchange(seen, tick, Relaxed, Relaxed);
+    }
+}
+
+/// As much of it as an entry has room for.
+#[inline]
+fn tick() -> u64 {
+    TICK.load(Relaxed) & TICK_MASK
+}
 
 /// `access_ok`: the range lies in user space.
 pub fn access_ok(addr: u64, len: u64) -> bool {
@@ -43,16 +71,8 @@ fn slot_of(page: u64) -> &'static AtomicU64 {
 
 #[inline]
 fn is_trusted(page: u64, write: bool) -> bool {
-    let slot = slot_of(page);
-    let e = slot.load(Relaxed);
-    let trusted = (page << 16) | WRITABLE | (TRUST_AFTER * SCORE);
-    // What is left is the number of uses, if all else is as it should be.
-    let ok = (e | if write { 0 } else { WRITABLE }) ^ trusted < RECHECK;
-    if ok {
-        // Two threads may lose a count to each other; it only has to grow.
-        slot.store(e + 1, Relaxed);
-    }
-    ok
+    let e = slot_of(page).load(Relaxed) | if write { 0 } else { WRITABLE };
+    e == (page << PAGE) | WRITABLE | (TRUST_AFTER * SCORE) | tick()
 }
 
 #[inline]
@@ -66,7 +86,7 @@ fn probe_page(page: u64, write: bool) -> bool {
     let slot = slot_of(page);
     let e = slot.load(Relaxed);
     let addr = (page << PAGE_SHIFT) as usize;
-    let known = e >> 16 == page;
+    let known = e >> PAGE == page;
     // A page that is used for writing is probed for that, whatever it is now
     // wanted for: readable follows from it.
     let was_writable = known && e & WRITABLE != 0;
@@ -78,10 +98,12 @@ fn probe_page(page: u64, write: bool) -> bool {
         }
         return false;
     }
-    let same = known && was_writable == writable;
-    let score = if same { (e & SCORE_MASK) / SCORE + 1 } else { 1 };
+    let tick = tick();
+    let this_second = (e & TICK_MASK ^ tick) >> SECOND_SHIFT == 0;
+    let in_a_row = known && was_writable == writable && this_second;
+    let score = if in_a_row { (e & SCORE_MASK) / SCORE + 1 } else { 1 };
     let flag = if writable { WRITABLE } else { 0 };
-    slot.store((page << 16) | flag | (score.min(TRUST_AFTER) * SCORE), Relaxed);
+    slot.store((page << PAGE) | flag | (score.min(TRUST_AFTER) * SCORE) | tick, Relaxed);
     true
 }
 
@@ -113,22 +135,35 @@ pub fn get_user<T: Copy>(addr: u64) -> Result<T, Errno> {
     Ok(unsafe { std::ptr::read_unaligned(addr as *const T) })
 }
 
-/// As `get_user`, if that is known to be good without asking: inside a page that
-/// is trusted, or the one that the stack has come to.
+/// The same word by word: what the program has just stored field by field holds up
+/// wider loads.
+///
+/// # Errors
+/// As `get_user`.
 #[inline(always)]
-pub fn get_user_at_once<T: Copy>(addr: u64) -> Option<T> {
-    const PAGE: u64 = 1 << PAGE_SHIFT;
-    let mut here = std::mem::MaybeUninit::<u8>::uninit();
-    // SAFETY: a variable of ours; it has to be there, not only to have a place.
-    unsafe { here.as_mut_ptr().write_volatile(0) };
-    let on_stack = (addr ^ here.as_ptr() as u64) < PAGE;
-    if addr % PAGE > PAGE - size_of::<T>() as u64
-        || !(on_stack || is_trusted(addr >> PAGE_SHIFT, false))
-    {
-        return None;
+pub fn get_user_by_words<T: Copy>(addr: u64) -> Result<T, Errno> {
+    const { assert!(size_of::<T>().is_multiple_of(size_of::<u64>())) };
+    if !addr.is_multiple_of(size_of::<u64>() as u64) {
+        return get_user(addr);
     }
-    // SAFETY: as in `get_user`.
-    Some(unsafe { std::ptr::read_unaligned(addr as *const T) })
+    if !range_ok(addr, size_of::<T>() as u64, false) {
+        return Err(Errno::EFAULT);
+    }
+    let mut value = std::mem::MaybeUninit::<T>::uninit();
+    let (from, to) = (addr as *const u64, value.as_mut_ptr().cast::<u64>());
+    for i in 0..size_of::<T>() / size_of::<u64>() {
+        // SAFETY: as in `get_user`; aligned.
+        unsafe { to.add(i).write(from.add(i).read_volatile()) };
+    }
+    // SAFETY: each word was written.
+    Ok(unsafe { value.assume_init() })
+}
+
+/// True when a value at `addr` is known to be readable without asking: inside a
+/// page that is trusted.
+pub fn is_known<T>(addr: u64) -> bool {
+    const BYTES: u64 = 1 << PAGE_SHIFT;
+    addr % BYTES <= BYTES - size_of::<T>() as u64 && is_trusted(addr >> PAGE_SHIFT, false)
 }
 
 /// As `get_user`, without trust in what was seen before: for calls that are not

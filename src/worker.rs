@@ -5,7 +5,7 @@ use crate::sys;
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicI32};
+use std::sync::atomic::{AtomicI32, AtomicU32};
 
 /// Enough for our loops and a log line; a page of it is touched.
 const STACK: usize = 128 * 1024;
@@ -35,18 +35,19 @@ pub unsafe fn spawn(
         }
         libc::pthread_attr_setdetachstate(attr.as_mut_ptr(), libc::PTHREAD_CREATE_DETACHED);
         libc::pthread_attr_setstacksize(attr.as_mut_ptr(), STACK);
-        COMING.fetch_add(1, AcqRel);
+        MADE.fetch_add(1, AcqRel);
         let e = libc::pthread_create(thread.as_mut_ptr(), attr.as_ptr(), body, arg);
         libc::pthread_attr_destroy(attr.as_mut_ptr());
         if e != 0 {
-            COMING.fetch_sub(1, AcqRel);
+            ENTERED.fetch_add(1, Release);
             return Err(Errno(e));
         }
     }
     Ok(())
 }
 
-/// Our threads by number, so that they can be told from the program's.
+/// Our threads by number, so that they can be told from the program's. Negative:
+/// it has ended, and may be seen for a moment longer.
 static OURS: [AtomicI32; 512] = [const { AtomicI32::new(0) }; 512];
 
 /// Held by each of our threads as long as it runs.
@@ -62,38 +63,45 @@ pub fn enter(name: &'static CStr) -> Running {
     // SAFETY: PR_SET_NAME reads a NUL-terminated string.
     let _ = unsafe { crate::sys!(prctl, libc::PR_SET_NAME, name.as_ptr()) };
     let tid = sys::gettid();
-    let slot = OURS.iter().find(|s| s.compare_exchange(0, tid, AcqRel, Relaxed).is_ok());
-    COMING.fetch_sub(1, AcqRel);
+    let free = |t: c_int| t == 0 || t < 0 && !sys::is_task(-t);
+    let slot = OURS.iter().find(|s| {
+        let t = s.load(Relaxed);
+        free(t) && s.compare_exchange(t, tid, AcqRel, Relaxed).is_ok()
+    });
+    ENTERED.fetch_add(1, Release);
     Running(slot)
 }
 
-/// Threads that are made and have not yet come to `enter`.
-static COMING: AtomicI32 = AtomicI32::new(0);
-/// Set when one of our threads ends: it may be seen for a moment longer.
-static DEPARTED: AtomicBool = AtomicBool::new(false);
+/// Threads that were made, and those of them that have come to `enter`.
+static MADE: AtomicU32 = AtomicU32::new(0);
+static ENTERED: AtomicU32 = AtomicU32::new(0);
 
-/// Whether one of our threads is coming, or has ended since this was asked last:
-/// `is_ours` may not tell it.
-pub fn unsettled() -> bool {
-    DEPARTED.swap(false, AcqRel) || COMING.load(Acquire) > 0
+/// How many threads were made so far; whether `is_ours` knows them all.
+pub fn made() -> (u32, bool) {
+    let made = MADE.load(Acquire);
+    // Acquire: pairs with the release in `enter`, behind its number.
+    (made, ENTERED.load(Acquire) == made)
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        DEPARTED.store(true, Release);
         if let Some(slot) = self.0 {
-            slot.store(0, Release);
+            slot.store(-slot.load(Relaxed), Release);
         }
     }
 }
 
+/// Also for one that is about to go: the name tells it from one of the program's
+/// that was given the same number since.
 pub fn is_ours(tid: c_int) -> bool {
-    OURS.iter().any(|s| s.load(Acquire) == tid)
+    let is = |tid| OURS.iter().any(|s| s.load(Acquire) == tid);
+    is(tid) || is(-tid) && sys::task_is_named(tid, "aio-rs-")
 }
 
 /// In a forked child: the parent's threads are not there.
 pub fn forget_all() {
-    COMING.store(0, Relaxed);
+    MADE.store(0, Relaxed);
+    ENTERED.store(0, Relaxed);
     for slot in &OURS {
         slot.store(0, Relaxed);
     }

@@ -169,7 +169,7 @@ fn doctor_knows_the_machine() {
 fn doctor_says_who_refuses_io_uring() {
     let mut command = aio_rs(&["doctor", "--json"]);
     // SAFETY: two system calls that are safe in a forked child.
-    unsafe { command.pre_exec(refuse_io_uring) };
+    unsafe { command.pre_exec(|| refuse(libc::SYS_io_uring_setup, libc::EPERM)) };
     let (status, report) = doctor_by(&mut command);
     assert_eq!(status, 0, "{report:#}");
     assert_eq!(level(&report, "io_uring"), "note");
@@ -177,15 +177,16 @@ fn doctor_says_who_refuses_io_uring() {
     assert_eq!(report["facts"]["engine"], "threads");
 }
 
-fn refuse_io_uring() -> std::io::Result<()> {
+/// This system call, with this error.
+fn refuse(number: libc::c_long, error: i32) -> std::io::Result<()> {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     let line = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
     let mut filter = [
         line(LOAD, 0, 0, 0),
-        line(JUMP, libc::SYS_io_uring_setup as u32, 0, 1),
-        line(RETURN, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0, 0),
+        line(JUMP, number as u32, 0, 1),
+        line(RETURN, libc::SECCOMP_RET_ERRNO | error as u32, 0, 0),
         line(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
     ];
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
@@ -269,4 +270,115 @@ fn doctor_tells_a_process_that_is_not_on_us() {
     child.wait().expect("wait");
     assert_eq!((status, level(&report, "process")), (1, "problem".into()));
     assert_eq!(run(&mut aio_rs(&["doctor", "4194999"])).end, End::Exit(2));
+}
+
+/// A second of measuring, and what it says.
+fn bench(command: &mut Command) -> Value {
+    let out = support::run::run(command, Duration::from_secs(120));
+    assert!(out.success(), "{out:?}");
+    serde_json::from_str(&out.stdout).unwrap_or_else(|e| panic!("{e}: {out:?}"))
+}
+
+fn rows(report: &Value) -> Vec<&str> {
+    let rows = report["rows"].as_array().expect("rows");
+    rows.iter().map(|row| row["name"].as_str().expect("a name")).collect()
+}
+
+#[track_caller]
+fn has_figures(report: &Value, sides: &[&str]) {
+    for row in report["rows"].as_array().expect("rows") {
+        for side in sides {
+            if *side == "plain" && row["name"].as_str().expect("a name").contains("io_submit") {
+                continue;
+            }
+            for figure in [&row["sides"][side]["us"], &row["sides"][side]["ratio"]] {
+                assert!(figure["median"].as_f64().is_some_and(|f| f > 0.0), "{side}: {row:#}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bench_measures_in_a_directory_and_leaves_nothing() {
+    let (dir, drawn) = (dir(), dir());
+    let svg = drawn.path().join("bench.svg");
+    let mut command = aio_rs(&["bench", "--seconds", "1", "--json", "--svg"]);
+    let report = bench(command.arg(&svg).arg(dir.path()));
+    has_figures(&report, &["libaio", "uring", "threads", "plain"]);
+    assert_eq!(report["ratio_to"], "libaio");
+    let rows = rows(&report);
+    for wanted in ["cached read 4 KiB, depth 1", "cached write 4 KiB, depth 32"] {
+        assert!(rows.contains(&wanted), "{rows:?}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).expect("the directory").count(), 0);
+    let drawing = fs::read_to_string(&svg).expect("a drawing");
+    assert!(drawing.starts_with("<svg") && drawing.trim_end().ends_with("</svg>"), "{drawing}");
+    assert!(rows.iter().all(|row| drawing.contains(row)), "{drawing}");
+}
+
+#[test]
+fn bench_leaves_a_file_as_it_is() {
+    let dir = dir();
+    let file = dir.path().join("file");
+    let content: Vec<u8> = (0..3 << 20).map(|i: u32| (i.wrapping_mul(40503) >> 7) as u8).collect();
+    fs::write(&file, &content).expect("a file");
+    let changed = || fs::metadata(&file).expect("the file").modified().expect("a time");
+    let before = changed();
+    let report = bench(aio_rs(&["bench", "--seconds", "1", "--json"]).arg(&file));
+    assert!(!rows(&report).concat().contains("write"), "{report:#}");
+    assert_eq!(changed(), before);
+    let report = bench(aio_rs(&["bench", "--seconds", "1", "--json", "--write"]).arg(&file));
+    has_figures(&report, &["libaio", "uring", "threads", "plain"]);
+    assert!(rows(&report).concat().contains("write"), "{report:#}");
+    assert_ne!(changed(), before);
+    assert!(fs::read(&file).expect("the file") == content);
+}
+
+#[test]
+fn bench_refuses_what_it_could_harm_or_not_measure() {
+    let dir = dir();
+    let (small, fifo, used) =
+        (dir.path().join("small"), dir.path().join("fifo"), dir.path().join("used"));
+    fs::write(&small, "a few bytes").expect("a file");
+    assert!(run(Command::new("mkfifo").arg(&fifo)).success());
+    fs::write(&used, vec![0; 2 << 20]).expect("a file");
+    let open = fs::File::open(&used).expect("the file");
+    let refused = |args: &[&OsStr], why: &str| {
+        let out = run(aio_rs(&["bench", "--seconds", "1"]).args(args));
+        assert_eq!(out.end, End::Exit(2), "{out:?}");
+        assert!(out.stderr.contains(why) && out.stdout.is_empty(), "{out:?}");
+    };
+    refused(&[small.as_ref()], "1 MiB is the least");
+    refused(&[fifo.as_ref()], "neither a directory nor a file");
+    refused(&["/dev/zero".as_ref()], "neither a directory nor a file");
+    refused(&["/nowhere".as_ref()], "No such file");
+    refused(&["--write".as_ref(), used.as_ref()], "open in another process");
+    refused(&["--svg".as_ref(), used.as_ref(), used.as_ref()], "measured and drawn into");
+    drop(open);
+    assert!(fs::read(&used).expect("the file").iter().all(|byte| *byte == 0));
+    let mut command = aio_rs(&["bench", "--seconds", "1"]);
+    let out = run(command.arg(dir.path()).env("LD_PRELOAD", Artefacts::get().preload()));
+    assert_eq!(out.end, End::Exit(1), "{out:?}");
+    assert!(out.stderr.contains("unset LD_PRELOAD"), "{out:?}");
+}
+
+#[test]
+fn bench_does_without_libaio_and_without_io_uring() {
+    let dir = dir();
+    for (number, error, left, out) in [
+        (libc::SYS_io_setup, libc::ENOSYS, ["uring", "threads"], "libaio is left out: io_setup"),
+        (libc::SYS_io_uring_setup, libc::EPERM, ["threads", "plain"], "uring is left out"),
+    ] {
+        let mut command = aio_rs(&["bench", "--seconds", "1", "--json"]);
+        // SAFETY: two system calls that are safe in a forked child.
+        unsafe { command.pre_exec(move || refuse(number, error)) };
+        let report = bench(command.arg(dir.path()));
+        has_figures(&report, &left);
+        assert!(
+            report["notes"][0].as_str().is_some_and(|note| note.starts_with(out)),
+            "{report:#}"
+        );
+        let base = if number == libc::SYS_io_setup { "plain" } else { "libaio" };
+        assert_eq!(report["ratio_to"], base, "{report:#}");
+    }
 }

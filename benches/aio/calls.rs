@@ -23,7 +23,7 @@ pub fn contexts(bench: &Bench) -> io::Result<Vec<Row>> {
         let job = &job;
         Box::new(move |time| setup_and_destroy(aio, job, time))
     };
-    Ok(rows(&["io_setup", "io_destroy"], vec![side(bench.kernel), side(bench.ours)], bench))
+    rows(&["io_setup", "io_destroy"], vec![side(bench.kernel), side(bench.ours)], bench)
 }
 
 fn setup_and_destroy(aio: &'static Aio, job: &Job, time: Duration) -> Spent {
@@ -34,7 +34,7 @@ fn setup_and_destroy(aio: &'static Aio, job: &Job, time: Duration) -> Spent {
     while Instant::now() < end {
         let context = setup.add(1, || Context::new(aio, 128).expect("io_setup"));
         // SAFETY: waited for in the next line.
-        unsafe { context.submit_all(&mut [&raw mut iocb]) };
+        unsafe { context.submit_all(&mut [&raw mut iocb]).expect("io_submit") };
         assert_eq!(context.getevents(1, &mut event, None), 1, "io_getevents");
         destroy.add(1, || drop(context));
     }
@@ -44,13 +44,13 @@ fn setup_and_destroy(aio: &'static Aio, job: &Job, time: Duration) -> Spent {
 /// io_getevents with nothing there, and with 32 events there.
 pub fn events(bench: &Bench) -> io::Result<Vec<Row>> {
     let job = one_block(bench, READY)?;
-    let side = |aio| -> Work<'_> {
-        let context = Context::patient(aio, 128);
+    let side = |aio| -> io::Result<Work<'_>> {
+        let context = Context::patient(aio, 128)?;
         let mut iocbs: Vec<Iocb> = (0..READY).map(|slot| job.iocb(slot)).collect();
-        Box::new(move |time| poll_and_reap(&context, &mut iocbs, time))
+        Ok(Box::new(move |time| poll_and_reap(&context, &mut iocbs, time)))
     };
-    let sides = vec![side(bench.kernel), side(bench.ours)];
-    Ok(rows(&["empty poll", "reap 32 ready"], sides, bench))
+    let sides = vec![side(bench.kernel)?, side(bench.ours)?];
+    rows(&["empty poll", "reap 32 ready"], sides, bench)
 }
 
 fn poll_and_reap(context: &Context, iocbs: &mut [Iocb], time: Duration) -> Spent {
@@ -66,7 +66,7 @@ fn poll_and_reap(context: &Context, iocbs: &mut [Iocb], time: Duration) -> Spent
             }
         });
         // SAFETY: waited for below.
-        unsafe { context.submit_all(&mut batch) };
+        unsafe { context.submit_all(&mut batch).expect("io_submit") };
         // They are cached, but nobody promises that they are done at once.
         while ready(context) < READY {
             std::thread::yield_now();
@@ -104,17 +104,17 @@ fn one_block(bench: &Bench, depth: usize) -> io::Result<Job> {
 }
 
 /// A row for each name, from what the sides (kernel, ours) spent on it.
-fn rows(names: &[&str], work: Vec<Work<'_>>, bench: &Bench) -> Vec<Row> {
+fn rows(names: &[&str], work: Vec<Work<'_>>, bench: &Bench) -> io::Result<Vec<Row>> {
     let spent: Vec<RefCell<Vec<Spent>>> = work.iter().map(|_| RefCell::default()).collect();
     let mut sides: Vec<Side<'_>> = Vec::new();
     for (mut work, spent) in work.into_iter().zip(&spent) {
         sides.push(Box::new(move |time| {
             let before = cpu_time();
             spent.borrow_mut().push(work(time));
-            Slice { ops: 1, seconds: 1.0, cpu_seconds: cpu_time() - before }
+            Ok(Slice { ops: 1, seconds: 1.0, cpu_seconds: cpu_time() - before })
         }));
     }
-    measure::in_turn(&mut sides, bench.plan);
+    measure::in_turn(&mut sides, bench.plan)?;
     drop(sides);
     let row = |(i, name): (usize, &&str)| {
         // Without the warm-up.
@@ -124,5 +124,5 @@ fn rows(names: &[&str], work: Vec<Work<'_>>, bench: &Bench) -> Vec<Row> {
         let slices: Vec<Vec<Slice>> = spent.iter().map(of).collect();
         Row::new((*name).to_owned(), &["kernel", "ours"], &slices).without_cpu()
     };
-    names.iter().enumerate().map(row).collect()
+    Ok(names.iter().enumerate().map(row).collect())
 }

@@ -4,10 +4,10 @@ use crate::bench::Bench;
 use crate::floors;
 use crate::job::{Job, Op};
 use crate::library::{Context, Event, Iocb};
-use crate::measure::{self, Side, Slice};
+use crate::measure::{self, Side, Slice, number};
 use crate::place::{HOT, WIDE};
 use crate::queue::{self, Libaio, Queue};
-use crate::row::{Row, number};
+use crate::row::Row;
 use crate::uring::Uring;
 use crate::wait::Wait;
 use std::io;
@@ -35,8 +35,8 @@ pub fn own(bench: &Bench, direct: bool) -> io::Result<Vec<Row>> {
     let mut names = vec!["kernel", "ours"];
     let mut crews: Vec<Vec<Box<dyn Queue + '_>>> = vec![Vec::new(), Vec::new()];
     for job in &jobs {
-        crews[0].push(Box::new(Libaio::new(bench.kernel, job, Wait::GetEvents)));
-        crews[1].push(Box::new(Libaio::new(bench.ours, job, Wait::GetEvents)));
+        crews[0].push(Box::new(Libaio::new(bench.kernel, job, Wait::GetEvents)?));
+        crews[1].push(Box::new(Libaio::new(bench.ours, job, Wait::GetEvents)?));
     }
     if bench.has_uring {
         names.push("uring");
@@ -58,7 +58,7 @@ pub fn own(bench: &Bench, direct: bool) -> io::Result<Vec<Row>> {
             })
         }));
     }
-    let slices = measure::in_turn(&mut sides, bench.plan);
+    let slices = measure::in_turn(&mut sides, bench.plan)?;
     Ok(vec![Row::new(own_name(direct), &names, &slices)])
 }
 
@@ -74,12 +74,12 @@ pub fn one(bench: &Bench, direct: bool) -> io::Result<Vec<Row>> {
     let mut rates = Vec::new();
     for threads in SCALE {
         let job = job(bench, direct, EACH * threads)?;
-        let side = |aio| -> Side<'_> {
-            let (context, job) = (Context::patient(aio, 1024), &job);
-            Box::new(move |time| Slice::of(|| together(&context, job, threads, time)))
+        let side = |aio| -> io::Result<Side<'_>> {
+            let (context, job) = (Context::patient(aio, 1024)?, &job);
+            Ok(Box::new(move |time| Slice::of(|| Ok(together(&context, job, threads, time)))))
         };
-        let mut sides = vec![side(bench.kernel), side(bench.ours)];
-        let slices = measure::in_turn(&mut sides, bench.plan);
+        let mut sides = vec![side(bench.kernel)?, side(bench.ours)?];
+        let slices = measure::in_turn(&mut sides, bench.plan)?;
         let name = format!("{threads} threads, 1 context: {}", kind(direct));
         let row = Row::new(name, &["kernel", "ours"], &slices);
         rates.push(row.ours.map_or(0.0, |cost| 1.0 / cost.us.median));
@@ -146,7 +146,7 @@ fn member(
             }
             flying.fetch_add(slots.len(), SeqCst);
             // SAFETY: nobody returns while one is in flight.
-            unsafe { context.submit_all(&mut batch) };
+            unsafe { context.submit_all(&mut batch).expect("io_submit") };
             batch.clear();
         }
         slots.clear();
@@ -188,13 +188,13 @@ pub fn many(bench: &Bench) -> io::Result<Vec<Row>> {
             Ok(context) => {
                 let job = &job;
                 names.push(name);
-                sides.push(Box::new(move |_| Slice::of(|| all_at_once(&context, job))));
+                sides.push(Box::new(move |_| Slice::of(|| Ok(all_at_once(&context, job)))));
             }
             Err(e) => rows.note = format!("{name}: io_setup({ASKED}) gives {e}"),
         }
     }
     let plan = measure::Plan { slices: bench.plan.slices.min(3), ..bench.plan };
-    let slices = measure::in_turn(&mut sides, plan);
+    let slices = measure::in_turn(&mut sides, plan)?;
     Ok(vec![Row { note: rows.note, ..Row::new(rows.name, &names, &slices) }])
 }
 
@@ -205,7 +205,7 @@ fn all_at_once(context: &Context, job: &Job) -> u64 {
         .collect();
     let mut batch: Vec<*mut Iocb> = iocbs.iter_mut().map(std::ptr::from_mut).collect();
     // SAFETY: all are waited for below.
-    unsafe { context.submit_all(&mut batch) };
+    unsafe { context.submit_all(&mut batch).expect("io_submit") };
     let mut events = vec![Event::default(); 1024];
     let mut done = 0;
     while done < MANY {

@@ -2,22 +2,24 @@
 //! cold reads, large and synchronous writes, fsync.
 
 use crate::bench::Bench;
+use crate::file_system;
 use crate::floors;
 use crate::job::{Job, Op};
-use crate::measure::{self, Side, Slice, Spread};
+use crate::measure::{self, Side, Slice, Spread, number};
 use crate::memory;
-use crate::place::{self, WIDE};
+use crate::place::WIDE;
 use crate::queue::{Libaio, Queue};
-use crate::row::{Percentiles, Row, name_of_size, number};
+use crate::row::{Percentiles, Row, name_of_size};
+use crate::timed::{self, Times};
 use crate::uring::Uring;
 use crate::wait::Wait;
 use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -53,11 +55,6 @@ pub fn all() -> Vec<Case> {
     all
 }
 
-/// What one side spent inside io_submit, in nanoseconds; by slices, the warm-up
-/// first.
-#[derive(Default)]
-struct Times(Vec<Histogram<u64>>);
-
 impl Case {
     pub fn name(&self) -> String {
         let kind = match self.kind {
@@ -74,16 +71,16 @@ impl Case {
     pub fn run(&self, bench: &Bench) -> io::Result<Vec<Row>> {
         let job = self.job(bench)?;
         let mut queues: Vec<(&str, Box<dyn Queue + '_>)> = vec![
-            ("kernel", Box::new(Libaio::new(bench.kernel, &job, Wait::GetEvents))),
-            ("ours", Box::new(Libaio::new(bench.ours, &job, Wait::GetEvents))),
+            ("kernel", Box::new(Libaio::new(bench.kernel, &job, Wait::GetEvents)?)),
+            ("ours", Box::new(Libaio::new(bench.ours, &job, Wait::GetEvents)?)),
         ];
         if bench.has_uring {
             queues.push(("uring", Box::new(Uring::apart(&job))));
         }
         let times: Vec<RefCell<Times>> = queues.iter().map(|_| RefCell::default()).collect();
         let names: Vec<&str> = queues.iter().map(|(name, _)| *name).collect();
-        let mut sides: Vec<Side<'_>> = Vec::new();
         let turn = Cell::new(0);
+        let mut sides: Vec<Side<'_>> = Vec::new();
         for ((_, queue), times) in queues.iter_mut().zip(&times) {
             let (job, turn) = (&job, &turn);
             sides.push(Box::new(move |time| {
@@ -93,7 +90,7 @@ impl Case {
                 self.slice(&mut **queue, job, time, turn.get() * 7919, times)
             }));
         }
-        let slices = measure::in_turn(&mut sides, bench.plan);
+        let slices = measure::in_turn(&mut sides, bench.plan)?;
         drop(sides);
         let times: Vec<Times> = times.into_iter().map(RefCell::into_inner).collect();
         Ok(vec![self.times_row(&times), Row::new(self.name(), &names, &slices)])
@@ -115,9 +112,7 @@ impl Case {
             _ => Op::Write,
         };
         if self.kind == Kind::ColdRead {
-            // No read-ahead: each read is cold.
-            // SAFETY: advice only.
-            unsafe { libc::posix_fadvise(fd.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+            file_system::no_read_ahead(&fd);
         } else if len > 0 {
             place.settle(name)?;
         }
@@ -137,10 +132,10 @@ impl Case {
         time: Duration,
         first: u64,
         times: &mut Times,
-    ) -> Slice {
+    ) -> io::Result<Slice> {
         let file = job_file(job);
         if self.kind == Kind::ColdRead {
-            place::evict(&file);
+            file_system::evict(&file, 0);
         }
         if self.kind == Kind::Fsync {
             return fsyncs(queue, job, &file, time, times);
@@ -150,42 +145,22 @@ impl Case {
             Kind::ColdRead => blocks,
             _ => (WRITTEN / self.size) as u64,
         };
-        // Blocks in an order of no use to read-ahead, each once.
         let offset = |i: u64| match self.kind {
             Kind::Append | Kind::Extend => i * self.size as u64,
-            _ => (first + i).wrapping_mul(1_000_003) % blocks * self.size as u64,
+            _ => timed::scattered(first, i, blocks) * self.size as u64,
         };
-        let slice = Slice::of(|| {
-            let mut free: Vec<usize> = (0..job.depth).collect();
-            let (mut n, end) = (0, Instant::now() + time);
-            while n < most && Instant::now() < end {
-                let slot = match free.pop() {
-                    Some(slot) => slot,
-                    None => {
-                        queue.reap(&mut free);
-                        continue;
-                    }
-                };
-                queue.prepare(slot, offset(n));
-                times.submit(queue);
-                n += 1;
-            }
-            while free.len() < job.depth {
-                queue.reap(&mut free);
-            }
-            n
-        });
+        let slice = Slice::of(|| timed::drive(queue, job, time, most, offset, times))?;
         match self.kind {
             Kind::ColdRead => {}
             Kind::Append | Kind::Extend => {
                 let n = file.metadata().map_or(0, |m| m.len()) / self.size as u64;
                 assert!(n >= slice.ops, "what was appended is there");
-                file.set_len(0).expect("an empty file");
+                file.set_len(0)?;
             }
             // The next side shall not pay for our dirty pages.
-            _ => file.sync_data().expect("fdatasync"),
+            _ => file.sync_data()?,
         }
-        slice
+        Ok(slice)
     }
 
     fn times_row(&self, times: &[Times]) -> Row {
@@ -218,53 +193,20 @@ fn fsyncs(
     file: &File,
     time: Duration,
     times: &mut Times,
-) -> Slice {
+) -> io::Result<Slice> {
     let mut chunk = vec![0; MIB];
     let mut slice = Slice::default();
     while slice.seconds < time.as_secs_f64() {
         for offset in (0..job.size as u64).step_by(chunk.len()) {
             memory::fill(&mut chunk, offset, slice.ops);
-            file.write_all_at(&chunk, offset).expect("a write");
+            file.write_all_at(&chunk, offset)?;
         }
-        let one = Slice::of(|| {
-            let mut done = Vec::new();
-            queue.prepare(0, 0);
-            times.submit(queue);
-            while done.is_empty() {
-                queue.reap(&mut done);
-            }
-            1
-        });
+        let one = Slice::of(|| timed::drive(queue, job, time, 1, |_| 0, times))?;
         slice.ops += 1;
         slice.seconds += one.seconds;
         slice.cpu_seconds += one.cpu_seconds;
     }
-    slice
-}
-
-impl Times {
-    fn begin(&mut self) {
-        self.0.push(Histogram::new(3).expect("a histogram"));
-    }
-
-    #[inline]
-    fn submit(&mut self, queue: &mut dyn Queue) {
-        let start = Instant::now();
-        queue.submit();
-        let ns = start.elapsed().as_nanos() as u64;
-        let slice = self.0.last_mut().expect("a slice was begun");
-        slice.record(ns.max(1)).expect("a time");
-    }
-
-    fn slices(&self) -> &[Histogram<u64>] {
-        &self.0[1..]
-    }
-
-    fn all(&self) -> Histogram<u64> {
-        let mut all = Histogram::new(3).expect("a histogram");
-        self.slices().iter().for_each(|slice| all += slice);
-        all
-    }
+    Ok(slice)
 }
 
 impl Percentiles {

@@ -9,26 +9,24 @@ mod crew;
 mod draw;
 mod floors;
 mod in_submit;
-mod job;
-mod library;
+#[allow(dead_code)] // `aio-rs bench` has use for the rest
+#[path = "../../src/bin/aio-rs/measure/mod.rs"]
 mod measure;
-mod memory;
 mod page;
 mod place;
 mod probe;
-mod queue;
 mod rates;
 mod reaper;
 mod results;
 mod row;
 mod uring;
-mod wait;
 mod wake_up;
 
 use args::Args;
 use bench::Bench;
 use clap::Parser;
 use library::Aio;
+use measure::{chart, file_system, job, library, memory, queue, timed, wait};
 use place::Place;
 use results::{Results, Run};
 use row::Row;
@@ -135,7 +133,7 @@ fn prepare(args: &Args) -> Result<Bench, Box<dyn Error>> {
     let found = systems.iter().find(|path| Aio::load(path).is_ok());
     let kernel_path = found.unwrap_or(&systems[0]).clone();
     let (kernel, ours) = (Aio::load(&kernel_path)?, Aio::load(&args.library)?);
-    if kernel.is(ours) {
+    if kernel.path() == ours.path() {
         return Err("both libraries are the same one".into());
     }
     Ok(Bench {

@@ -1,9 +1,9 @@
 //! The report: a page with the tables and the charts of all runs.
 
 use crate::draw;
-use crate::measure::Spread;
+use crate::measure::{Cost, Spread, number};
 use crate::results::{Results, Run};
-use crate::row::{Cost, Row, number};
+use crate::row::Row;
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;

@@ -1,12 +1,12 @@
 //! Where the files are.
 
+use crate::file_system::kind_of;
 use crate::memory;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// What the cached rows go over: little enough for the processor's caches, so
 /// that the rows compare the code and not the memory.
@@ -86,16 +86,4 @@ impl Drop for Place {
             let _ = fs::remove_dir_all(&self.at);
         }
     }
-}
-
-/// Drops what the page cache has of the file; it must be clean.
-pub fn evict(file: &impl AsRawFd) {
-    // SAFETY: advice only.
-    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
-}
-
-fn kind_of(path: &Path) -> String {
-    let out = Command::new("stat").args(["-f", "-c", "%T"]).arg(path).output();
-    let kind = out.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
-    kind.unwrap_or_default().replace("ext2/ext3", "ext4")
 }

@@ -4,8 +4,8 @@ use crate::bench::Bench;
 use crate::floors;
 use crate::job::{Job, Op};
 use crate::library::{Aio, Context, Event};
-use crate::measure::cpu_time;
-use crate::row::{Row, number};
+use crate::measure::{cpu_time, number};
+use crate::row::Row;
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
 use std::io;
@@ -94,7 +94,7 @@ pub fn child(
     for _ in 0..contexts {
         let context = Context::new(aio, 1).map_err(|e| format!("io_setup: {e}"))?;
         // SAFETY: waited for in the next line.
-        unsafe { context.submit_all(&mut [&raw mut iocb]) };
+        unsafe { context.submit_all(&mut [&raw mut iocb])? };
         assert_eq!(context.getevents(1, &mut event, None), 1, "io_getevents");
         all.push(context);
     }

@@ -2,6 +2,7 @@
 
 use crate::bench::Bench;
 use crate::job::{Job, Op, Op::Read, Op::Write};
+use crate::library::Aio;
 use crate::measure::{self, Side, Slice};
 use crate::place::{HOT, WIDE};
 use crate::queue::{self, Libaio, Plain, Queue};
@@ -9,6 +10,7 @@ use crate::reaper::Reaped;
 use crate::row::{Row, name_of_size};
 use crate::uring::Uring;
 use crate::wait::{Epoll, Wait};
+use std::io;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -87,7 +89,7 @@ impl Rate {
         format!("{style}{place} {op} {} qd{}{wide}", name_of_size(self.size), self.depth)
     }
 
-    pub fn run(&self, bench: &Bench) -> std::io::Result<Vec<Row>> {
+    pub fn run(&self, bench: &Bench) -> io::Result<Vec<Row>> {
         let file = if self.op == Read { "read.dat" } else { "write.dat" };
         let flags = if self.direct { libc::O_DIRECT } else { 0 };
         let fd = bench.place.file(file, WIDE, flags)?;
@@ -95,8 +97,8 @@ impl Rate {
         let span = if self.wide { WIDE } else { HOT };
         let job = Job::new(fd, self.op, self.size, self.vecs, self.depth, span);
         let mut queues: Vec<(&str, Box<dyn Queue + '_>)> = vec![
-            ("kernel", self.libaio(bench.kernel, &job)),
-            ("ours", self.libaio(bench.ours, &job)),
+            ("kernel", self.libaio(bench.kernel, &job)?),
+            ("ours", self.libaio(bench.ours, &job)?),
         ];
         if bench.has_uring {
             queues.push(("uring", self.uring(&job)));
@@ -105,7 +107,7 @@ impl Rate {
             queues.push(("plain", Box::new(Plain::new(&job))));
         }
         for (seed, (_, queue)) in queues.iter_mut().enumerate() {
-            queue::verify(&mut **queue, &job, seed as u64);
+            queue::verify(&mut **queue, &job, seed as u64)?;
         }
         let names: Vec<&str> = queues.iter().map(|(name, _)| *name).collect();
         let mut sides: Vec<Side<'_>> = Vec::new();
@@ -113,17 +115,18 @@ impl Rate {
             let job = &job;
             sides.push(Box::new(move |time| Slice::of(|| queue::drive(&mut **queue, job, time))));
         }
-        let slices = measure::in_turn(&mut sides, bench.plan);
+        let slices = measure::in_turn(&mut sides, bench.plan)?;
         Ok(vec![Row::new(self.name(), &names, &slices)])
     }
 
-    fn libaio<'a>(&self, aio: &'static crate::library::Aio, job: &'a Job) -> Box<dyn Queue + 'a> {
-        match self.style {
-            Style::Loop => Box::new(Libaio::new(aio, job, Wait::GetEvents)),
-            Style::Epoll => Box::new(Libaio::new(aio, job, Wait::Epoll(Epoll::new()))),
-            Style::Ring => Box::new(Libaio::new(aio, job, Wait::Ring(Epoll::new()))),
-            Style::Reaper => Box::new(Reaped::libaio(aio, job)),
-        }
+    fn libaio<'a>(&self, aio: &'static Aio, job: &'a Job) -> io::Result<Box<dyn Queue + 'a>> {
+        let wait = match self.style {
+            Style::Loop => Wait::GetEvents,
+            Style::Epoll => Wait::Epoll(Epoll::new()),
+            Style::Ring => Wait::Ring(Epoll::new()),
+            Style::Reaper => return Ok(Box::new(Reaped::libaio(aio, job)?)),
+        };
+        Ok(Box::new(Libaio::new(aio, job, wait)?))
     }
 
     fn uring<'a>(&self, job: &'a Job) -> Box<dyn Queue + 'a> {

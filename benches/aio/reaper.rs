@@ -5,6 +5,7 @@ use crate::library::{self, Aio, Context, Event, Iocb};
 use crate::queue::Queue;
 use crate::uring::SharedRing;
 use parking_lot::{Condvar, Mutex};
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -48,8 +49,10 @@ unsafe impl Send for Reaped<'_> {}
 const STOP: u64 = u64::MAX;
 
 impl<'a> Reaped<'a> {
-    pub fn libaio(aio: &'static Aio, job: &'a Job) -> Self {
-        let context = Arc::new(Context::patient(aio, job.depth.max(128)));
+    /// # Errors
+    /// What io_setup returns.
+    pub fn libaio(aio: &'static Aio, job: &'a Job) -> io::Result<Self> {
+        let context = Arc::new(Context::patient(aio, job.depth.max(128))?);
         let iocbs = (0..job.depth).map(|slot| job.iocb(slot)).collect();
         let finished = Arc::new(Finished::default());
         let (size, depth) = (job.size as i64, job.depth);
@@ -73,7 +76,7 @@ impl<'a> Reaped<'a> {
             })
         };
         let side = Side::Libaio { context, iocbs, batch: Vec::with_capacity(depth) };
-        Self { job, side, finished, reaper: Some(reaper) }
+        Ok(Self { job, side, finished, reaper: Some(reaper) })
     }
 
     pub fn uring(job: &'a Job) -> Self {
@@ -108,20 +111,22 @@ impl Queue for Reaped<'_> {
     }
 
     #[inline]
-    fn submit(&mut self) {
+    fn submit(&mut self) -> io::Result<()> {
         match &mut self.side {
             Side::Libaio { context, batch, .. } => {
                 // SAFETY: `drive` waits for all of them.
-                unsafe { context.submit_all(batch) };
+                unsafe { context.submit_all(batch)? };
                 batch.clear();
             }
             Side::Uring(ring) => ring.submit(),
         }
+        Ok(())
     }
 
     #[inline]
-    fn reap(&mut self, done: &mut Vec<usize>) {
+    fn reap(&mut self, done: &mut Vec<usize>) -> io::Result<()> {
         self.finished.take(done);
+        Ok(())
     }
 }
 
@@ -133,7 +138,7 @@ impl Drop for Reaped<'_> {
                 (last.data, last.opcode, last.nbytes) = (STOP, library::PREAD, 0);
                 (last.fd, last.buf) = (self.job.fd(), self.job.buffer(0) as u64);
                 // SAFETY: a read of nothing; the reaper is joined below.
-                unsafe { context.submit_all(&mut [&raw mut last]) };
+                unsafe { context.submit_all(&mut [&raw mut last]).expect("io_submit") };
                 self.join();
             }
             Side::Uring(ring) => {

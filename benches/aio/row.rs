@@ -1,15 +1,7 @@
 //! A line of the table.
 
-use crate::measure::{Slice, Spread};
+use crate::measure::{Cost, Slice, Spread, number};
 use serde::{Deserialize, Serialize};
-
-/// What one side needs for an operation, in microseconds.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Cost {
-    pub us: Spread,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cpu_us: Option<Spread>,
-}
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
@@ -168,26 +160,6 @@ impl Row {
             self.verdict,
             if self.note.is_empty() { String::new() } else { format!("  [{}]", self.note) },
         )
-    }
-}
-
-impl Cost {
-    pub fn of(slices: &[Slice]) -> Self {
-        Self {
-            us: Spread::of(slices.iter().map(|s| 1e6 / s.rate())),
-            cpu_us: Some(Spread::of(slices.iter().map(Slice::cpu_us))),
-        }
-    }
-}
-
-/// Three digits that count.
-pub fn number(v: f64) -> String {
-    match v.abs() {
-        0.0 => "0".into(),
-        a if a >= 100.0 => format!("{v:.0}"),
-        a if a >= 10.0 => format!("{v:.1}"),
-        a if a < 0.1 => format!("{v:.4}"),
-        _ => format!("{v:.2}"),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::job::{Job, Op};
 use crate::queue::Queue;
 use crate::wait::Epoll;
 use io_uring::{IoUring, opcode, squeue, types};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -65,26 +66,28 @@ impl Queue for Uring<'_> {
     }
 
     #[inline]
-    fn submit(&mut self) {
+    fn submit(&mut self) -> io::Result<()> {
         if !self.together {
-            self.ring.submit().expect("io_uring_enter");
+            self.ring.submit()?;
         }
+        Ok(())
     }
 
     #[inline]
-    fn reap(&mut self, done: &mut Vec<usize>) {
+    fn reap(&mut self, done: &mut Vec<usize>) -> io::Result<()> {
         match &self.epoll {
             None => {
-                self.ring.submit_and_wait(1).expect("io_uring_enter");
+                self.ring.submit_and_wait(1)?;
             }
             Some(epoll) => {
                 epoll.wait();
             }
         }
         for event in self.ring.completion() {
-            assert_eq!(i64::from(event.result()), self.job.result(), "result of io_uring");
+            self.job.check(event.result().into())?;
             done.push(event.user_data() as usize);
         }
+        Ok(())
     }
 }
 

@@ -18,15 +18,15 @@ const ASLEEP: Duration = Duration::from_micros(200);
 
 /// A POLL on an eventfd that another thread writes.
 pub fn run(bench: &Bench) -> io::Result<Vec<Row>> {
-    let side = |aio: &'static Aio| -> Side<'_> {
-        let context = Context::patient(aio, 128);
-        Box::new(move |time| polls(&context, time))
+    let side = |aio: &'static Aio| -> io::Result<Side<'_>> {
+        let context = Context::patient(aio, 128)?;
+        Ok(Box::new(move |time| polls(&context, time)))
     };
-    let slices = measure::in_turn(&mut [side(bench.kernel), side(bench.ours)], bench.plan);
+    let slices = measure::in_turn(&mut [side(bench.kernel)?, side(bench.ours)?], bench.plan)?;
     Ok(vec![Row::new(NAME.to_owned(), &["kernel", "ours"], &slices).without_cpu()])
 }
 
-fn polls(context: &Context, time: Duration) -> Slice {
+fn polls(context: &Context, time: Duration) -> io::Result<Slice> {
     let Epoll { eventfd, .. } = Epoll::new();
     let mut iocb = Iocb {
         opcode: library::POLL,
@@ -59,7 +59,7 @@ fn polls(context: &Context, time: Duration) -> Slice {
         let mut event = [Event::default()];
         while start.elapsed() < time {
             // SAFETY: waited for in the next line but one.
-            unsafe { context.submit_all(&mut [&raw mut iocb]) };
+            unsafe { context.submit_all(&mut [&raw mut iocb]).expect("io_submit") };
             turn.fetch_add(1, Release);
             assert_eq!(context.getevents(1, &mut event, None), 1, "io_getevents");
             slice.seconds += (now() - written_at.load(Acquire)) as f64 / 1e9;
@@ -70,7 +70,7 @@ fn polls(context: &Context, time: Duration) -> Slice {
         }
         turn.store(u64::MAX, Release);
     });
-    slice
+    Ok(slice)
 }
 
 static ONE: u64 = 1;

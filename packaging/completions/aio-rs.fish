@@ -28,6 +28,7 @@ complete -c aio-rs -n "__fish_aio_rs_needs_command" -s h -l help -d 'Print help'
 complete -c aio-rs -n "__fish_aio_rs_needs_command" -s V -l version -d 'Print version'
 complete -c aio-rs -n "__fish_aio_rs_needs_command" -f -a "run" -d 'Run a program on aio-rs'
 complete -c aio-rs -n "__fish_aio_rs_needs_command" -f -a "doctor" -d 'Tell what works here, and whether a program can be run on aio-rs'
+complete -c aio-rs -n "__fish_aio_rs_needs_command" -f -a "bench" -d 'Measure aio-rs beside the system\'s libaio, on a disk of yours'
 complete -c aio-rs -n "__fish_aio_rs_needs_command" -f -a "probe" -d 'Load a library and make a context: what doctor asks a child of its own'
 complete -c aio-rs -n "__fish_aio_rs_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c aio-rs -n "__fish_aio_rs_using_subcommand run" -l engine -d 'Who does the I/O that io_submit does not do itself' -r -f -a "auto\t'io_uring where it is allowed, threads elsewhere'
@@ -44,9 +45,17 @@ complete -c aio-rs -n "__fish_aio_rs_using_subcommand run" -l library -d 'The li
 complete -c aio-rs -n "__fish_aio_rs_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aio-rs -n "__fish_aio_rs_using_subcommand doctor" -l library -d 'The library to ask [default: the one beside this command, or the installed one]' -r -F
 complete -c aio-rs -n "__fish_aio_rs_using_subcommand doctor" -l json -d 'Print JSON'
-complete -c aio-rs -n "__fish_aio_rs_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand bench" -l seconds -d 'How many seconds it may take, about' -r
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand bench" -l svg -d 'Draw the ratios into this file, as SVG' -r -F
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand bench" -l library -d 'The library to measure [default: the one beside this command, or the installed one]' -r -F
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand bench" -l system -d 'The system\'s libaio [default: the one that the loader finds]' -r -F
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand bench" -l write -d 'Write to the file, too: back to where it is, what it holds. Nobody else may have it open'
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand bench" -l json -d 'Print JSON'
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand bench" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aio-rs -n "__fish_aio_rs_using_subcommand probe" -s h -l help -d 'Print help'
-complete -c aio-rs -n "__fish_aio_rs_using_subcommand help; and not __fish_seen_subcommand_from run doctor probe help" -f -a "run" -d 'Run a program on aio-rs'
-complete -c aio-rs -n "__fish_aio_rs_using_subcommand help; and not __fish_seen_subcommand_from run doctor probe help" -f -a "doctor" -d 'Tell what works here, and whether a program can be run on aio-rs'
-complete -c aio-rs -n "__fish_aio_rs_using_subcommand help; and not __fish_seen_subcommand_from run doctor probe help" -f -a "probe" -d 'Load a library and make a context: what doctor asks a child of its own'
-complete -c aio-rs -n "__fish_aio_rs_using_subcommand help; and not __fish_seen_subcommand_from run doctor probe help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand help; and not __fish_seen_subcommand_from run doctor bench probe help" -f -a "run" -d 'Run a program on aio-rs'
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand help; and not __fish_seen_subcommand_from run doctor bench probe help" -f -a "doctor" -d 'Tell what works here, and whether a program can be run on aio-rs'
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand help; and not __fish_seen_subcommand_from run doctor bench probe help" -f -a "bench" -d 'Measure aio-rs beside the system\'s libaio, on a disk of yours'
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand help; and not __fish_seen_subcommand_from run doctor bench probe help" -f -a "probe" -d 'Load a library and make a context: what doctor asks a child of its own'
+complete -c aio-rs -n "__fish_aio_rs_using_subcommand help; and not __fish_seen_subcommand_from run doctor bench probe help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

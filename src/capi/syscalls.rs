@@ -8,6 +8,7 @@ use super::header::{io_context_t, io_event, iocb};
 use super::{entry, symver};
 use crate::abi::{AIO_RING_MAGIC, AioRing, AioSigset, KIOCB_KEY};
 use crate::aio_kiocb;
+use crate::aio_ring::PAGE_SIZE;
 use crate::batch;
 use crate::engine::caller;
 use crate::errno::Errno;
@@ -15,7 +16,7 @@ use crate::kioctx::KioctxRef;
 use crate::mm::{self, Mm, lookup_ioctx};
 use crate::read_events::{Until, read_events};
 use crate::sys::Sysno;
-use crate::{kernel_ctx, last_thread, submit, sys, uaccess};
+use crate::{kernel_ctx, last_thread, polled, submit, sys, uaccess};
 use std::ffi::{c_int, c_long};
 use std::mem::offset_of;
 
@@ -106,6 +107,8 @@ pub(super) fn submit(ctx_id: u64, nr: c_long, ios: u64) -> Result<i64, Errno> {
     let Some((mm, ctx)) = find(ctx_id) else {
         return kernel_ctx::call(Sysno::io_submit, [ctx_id, nr as u64, ios, 0, 0, 0]);
     };
+    uaccess::look_at_clock();
+    polled::submitted(ctx_id);
     submit::io_submit(mm, &ctx, nr, ios)
 }
 
@@ -156,7 +159,7 @@ pub extern "C" fn io_getevents(
     events: *mut io_event,
     timeout: *mut libc::timespec,
 ) -> c_int {
-    if polls_nothing_at_once(ctx as u64, timeout as u64) {
+    if polls_nothing_again(ctx as u64, timeout as u64) {
         return 0;
     }
     getevents_entry(ctx as u64, min_nr, nr, events as u64, timeout as u64)
@@ -175,8 +178,10 @@ pub(super) fn getevents(
     timeout: u64,
     shortcut: bool,
 ) -> Result<i64, Errno> {
+    uaccess::look_at_clock();
     let (until, zero) = read_timeout(timeout)?;
     if zero && shortcut && aio_ring_is_empty(ctx_id) {
+        remember_poll(ctx_id, timeout);
         return Ok(0);
     }
     let Some(ctx) = lookup_ioctx(ctx_id) else {
@@ -192,15 +197,36 @@ fn getevents_entry(ctx_id: u64, min_nr: c_long, nr: c_long, events: u64, timeout
     entry(|| getevents(ctx_id, min_nr, nr, events, timeout, SHORTCUT))
 }
 
-/// The shortcut of `getevents` where the memory is known to be good: a few loads,
-/// and nothing that touches `errno`.
+/// The shortcut of `getevents` for a poll like the last one: a few loads, and
+/// nothing that touches `errno`. What was known may have gone; but just this
+/// libaio reads in user space, too, in this order.
 #[inline(always)]
-fn polls_nothing_at_once(ctx_id: u64, timeout: u64) -> bool {
-    timeout != 0
-        && uaccess::get_user_at_once::<libc::timespec>(timeout)
-            .is_some_and(|t| t.tv_sec | t.tv_nsec == 0)
-        && uaccess::get_user_at_once::<AioRing>(ctx_id)
-            .is_some_and(|r| r.magic == AIO_RING_MAGIC && r.head == r.tail)
+fn polls_nothing_again(ctx_id: u64, timeout: u64) -> bool {
+    let (until, ring) = (timeout as *const libc::timespec, ctx_id as *const AioRing);
+    // SAFETY: what is known can be read; the ring is shared with other threads.
+    polled::is_known(ctx_id, timeout)
+        && unsafe {
+            (&raw const (*ring).magic).read_volatile() == AIO_RING_MAGIC
+                && (&raw const (*until).tv_sec).read_unaligned() == 0
+                && (&raw const (*until).tv_nsec).read_unaligned() == 0
+                && (&raw const (*ring).head).read_volatile()
+                    == (&raw const (*ring).tail).read_volatile()
+        }
+}
+
+/// Lets the next poll be answered at once. Not while requests are in the
+/// submitter's own ring: to look for them there is what a poll is for.
+#[inline(never)]
+fn remember_poll(ctx_id: u64, timeout: u64) {
+    let can_be_read = ctx_id.is_multiple_of(PAGE_SIZE as u64)
+        && uaccess::is_known::<libc::timespec>(timeout)
+        && uaccess::is_known::<AioRing>(ctx_id);
+    if can_be_read {
+        polled::remember(ctx_id, timeout);
+        if caller::any_used() && lookup_ioctx(ctx_id).is_none_or(|ctx| ctx.sleeper.has_requests()) {
+            polled::forget(ctx_id);
+        }
+    }
 }
 
 /// The timeout, and whether it is {0, 0} to the letter.
@@ -268,6 +294,7 @@ pub(super) fn pgetevents(
     if usig.sigmask == 0 {
         return getevents(ctx_id, min_nr, nr, events, timeout, shortcut);
     }
+    uaccess::look_at_clock();
     let (until, zero) = read_timeout(timeout)?;
     if zero && shortcut && aio_ring_is_empty(ctx_id) {
         return Ok(0);

@@ -80,6 +80,12 @@ pub fn gettid() -> c_int {
     unsafe { sys!(gettid) }.unwrap_or(0) as c_int
 }
 
+/// Whether the process has such a thread.
+pub fn is_thread(tid: c_int) -> bool {
+    // SAFETY: no memory is passed; no signal is sent.
+    unsafe { sys!(tgkill, getpid(), tid, 0) }.is_ok()
+}
+
 /// Calls `f` with each thread of the process. False: /proc cannot be read.
 pub fn each_task(mut f: impl FnMut(c_int)) -> bool {
     /// Offsets in struct linux_dirent64.
@@ -108,17 +114,34 @@ pub fn each_task(mut f: impl FnMut(c_int)) -> bool {
     true
 }
 
+/// True for a thread of this process, one that is just ending too.
+pub fn is_task(tid: c_int) -> bool {
+    // SAFETY: no memory is passed; signal 0 only asks.
+    unsafe { sys!(tgkill, getpid(), tid, 0) }.is_ok()
+}
+
 /// True for a task that libc does not count: a worker of the kernel's io_uring
 /// (iou-wrk-N), or the main thread after it has left by pthread_exit.
 pub fn is_no_thread_of_libc(tid: c_int) -> bool {
+    let uncounted = |name: &str, state| name.starts_with("iou-") || matches!(state, b'Z' | b'X');
+    // Who cannot be read (no descriptor is left) may be one that counts.
+    task(tid, uncounted).unwrap_or_else(|| !is_task(tid))
+}
+
+pub fn task_is_named(tid: c_int, start: &str) -> bool {
+    task(tid, |name, _| name.starts_with(start)).unwrap_or(false)
+}
+
+/// `f` of a thread's name and state. None: it has gone, or cannot be read.
+fn task<T>(tid: c_int, f: impl FnOnce(&str, u8) -> T) -> Option<T> {
     use std::fmt::Write;
     let mut path = Path { bytes: [0; 40], len: 0 };
     let _ = write!(path, "/proc/self/task/{tid}/stat");
     let mut buf = [0; 512];
-    let path = CStr::from_bytes_until_nul(&path.bytes).ok();
+    let path = CStr::from_bytes_until_nul(&path.bytes).ok()?;
     // "tid (name) state ...": the name may hold anything.
-    let stat = path.and_then(|p| read_start(p, &mut buf)).and_then(|s| s.rsplit_once(") "));
-    stat.is_none_or(|(name, rest)| name.contains("(iou-") || rest.starts_with(['Z', 'X']))
+    let (name, rest) = read_start(path, &mut buf)?.rsplit_once(") ")?;
+    Some(f(name.split_once('(')?.1, *rest.as_bytes().first()?))
 }
 
 /// A short path, NUL-terminated, on the stack.

@@ -102,9 +102,20 @@ pub fn thread_pointer() -> u64 {
 
 /// Now on CLOCK_MONOTONIC.
 pub fn monotonic_now() -> libc::timespec {
+    now(libc::CLOCK_MONOTONIC)
+}
+
+/// As of the last timer interrupt, at most 10 ms ago: a third of the price.
+#[inline]
+pub fn monotonic_coarse() -> libc::timespec {
+    now(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+#[inline]
+fn now(clock: libc::clockid_t) -> libc::timespec {
     let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the clock always exists; the vDSO call does not fail or set errno.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut ts) };
+    unsafe { libc::clock_gettime(clock, &raw mut ts) };
     ts
 }
 

@@ -152,6 +152,14 @@ impl Window {
         {
             *bits &= !(crate::differences::NAMED_BY_WAKER as u64);
         }
+        // It has room at once; whether it has a count as well is a matter of luck.
+        if let Buf::Events(bits) = &mut iocb.buf
+            && entry.eventfd()
+            && self.signalled.contains(&slot)
+            && *bits & libc::POLLIN as u64 != 0
+        {
+            *bits &= !(libc::POLLOUT as u64);
+        }
         if entry.eventfd() && iocb.reads() && self.signalled.contains(&slot) {
             return false;
         }

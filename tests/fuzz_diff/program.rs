@@ -279,7 +279,9 @@ impl Iocb {
     pub fn wanted(&self) -> u64 {
         match &self.buf {
             _ if !matches!(self.opcode, PREADV | PWRITEV) => self.nbytes,
-            Buf::Vector(segs) => segs.iter().fold(0, |n: u64, s| n.saturating_add(s.len)),
+            Buf::Vector(segs) | Buf::EdgeVector(segs) => {
+                segs.iter().fold(0, |n: u64, s| n.saturating_add(s.len))
+            }
             Buf::Many => 16 * self.nbytes,
             _ => 0,
         }

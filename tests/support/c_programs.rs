@@ -50,7 +50,7 @@ pub fn source(program: &str) -> String {
 pub fn is_line(word: &str) -> bool {
     let number = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     word.split_once('/').is_some_and(|(section, n)| {
-        let named = ["pin", "life", "sleep"].contains(&section);
+        let named = ["pin", "life", "sleep", "steady"].contains(&section);
         number(n) && (named || section.split('.').all(number))
     })
 }

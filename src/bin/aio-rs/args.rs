@@ -15,13 +15,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a program on aio-rs
     Run(Run),
-    /// Tell what works here, and whether a program can be run on aio-rs
     Doctor(Doctor),
+    Bench(Bench),
     /// Load a library and make a context: what doctor asks a child of its own
     #[command(hide = true)]
-    Probe { library: PathBuf },
+    Probe {
+        library: PathBuf,
+    },
 }
 
 /// Run a program on aio-rs
@@ -75,6 +76,43 @@ pub struct Doctor {
     /// The library to ask [default: the one beside this command, or the installed one]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub library: Option<PathBuf>,
+}
+
+/// Measure aio-rs beside the system's libaio, on a disk of yours
+///
+/// Each library serves the same loops of requests, in short slices that take turns: the
+/// system's libaio, aio-rs on each engine that can be had here, and plain system calls. The
+/// table has the time of a request, the ratio of libaio's time to that of aio-rs (above 1,
+/// aio-rs is faster), and the quartiles of that ratio.
+///
+/// In a directory, this is done in a temporary file of 64 MiB without a name, which nothing can
+/// leave behind. A file or a block device is only read, unless --write is given; what the page
+/// cache has of its beginning may be dropped.
+///
+/// The exit status is 0 when it was measured, 1 when that failed, and 2 when FILE is refused.
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// A directory, a file of at least 1 MiB, or a block device
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub file: PathBuf,
+    /// How many seconds it may take, about
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+    /// Write to the file, too: back to where it is, what it holds. Nobody else may have it open
+    #[arg(long)]
+    pub write: bool,
+    /// Draw the ratios into this file, as SVG
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub svg: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The library to measure [default: the one beside this command, or the installed one]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub library: Option<PathBuf>,
+    /// The system's libaio [default: the one that the loader finds]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub system: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,8 +1,11 @@
 //! The aio-rs command: runs programs on the library, and tells what it does.
 
 mod args;
+mod bench;
 mod doctor;
 mod library;
+#[allow(dead_code)] // make bench has use for all of it
+mod measure;
 mod probe;
 mod run;
 
@@ -14,6 +17,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Probe { library } => probe::run(&library),
     }
 }

@@ -1,14 +1,17 @@
 //! Completions: looking for them, sleeping for them, and what becomes of each.
 
 use super::life::CallerRing;
-use super::ring::{Pending, Wait};
+use super::ring::{self, Pending, Wait};
 use crate::engine::op::{Op, OpArgs, OpList, OpPtr};
 use crate::engine::uring::sqe;
 use crate::errno::Errno;
-use crate::sys::{self, FileId};
+use crate::sys;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+
+/// The kernel hands out some 20 completions at a time.
+const FETCHES: u32 = ring::COMPLETIONS / 16;
 
 /// user_data of the futex; all else is a pointer to an operation.
 const FUTEX: u64 = 1;
@@ -21,9 +24,19 @@ impl CallerRing {
         match self.pages.pending() {
             Pending::None => return self.seen(),
             Pending::Here => {}
-            Pending::InKernel => _ = self.fetch(),
+            Pending::InKernel => self.fetch_all(),
         }
         self.reap();
+    }
+
+    /// Has the kernel put what is done into the ring.
+    pub(super) fn fetch_all(&self) {
+        // The kernel's mark of that can outlast the work.
+        for _ in 0..FETCHES {
+            if !self.pages.has_work() || !self.fetch() {
+                break;
+            }
+        }
     }
 
     /// Has the kernel put some of what is done into the ring. False: it cannot now.
@@ -64,6 +77,8 @@ impl CallerRing {
         self.asleep.store(true, Relaxed);
         let r = self.pages.enter_and_wait(self.fd.load(Relaxed), &Wait { left, mask });
         self.asleep.store(false, Relaxed);
+        // The more there are, the fewer calls of io_submit follow.
+        self.fetch_all();
         match r {
             Err(Errno(libc::ETIME)) if !shortened => Err(Errno::ETIMEDOUT),
             Err(Errno::EINTR) => Err(Errno::EINTR),
@@ -139,8 +154,8 @@ impl CallerRing {
 
 /// A short read that reached the end of the file.
 fn ends_there(args: &OpArgs, moved: i64) -> bool {
-    sys::fstat(args.fd).is_ok_and(|st| {
-        let same = args.id == FileId { dev: st.st_dev, ino: st.st_ino };
-        same && st.st_mode & libc::S_IFMT == libc::S_IFREG && args.pos + moved >= st.st_size
+    sys::stat(args.fd).is_ok_and(|st| {
+        let regular = st.file_type() == libc::S_IFREG;
+        args.id == st.id() && regular && args.pos + moved >= st.size
     })
 }

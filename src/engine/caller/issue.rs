@@ -13,9 +13,6 @@ const IN_FLIGHT: u32 = ring::COMPLETIONS - 8;
 /// Larger ones take long enough to issue that the engine does it.
 const MAX_LEN: u64 = 512 * 1024;
 
-/// The kernel hands out some 20 completions at a time.
-const FETCHES: u32 = ring::COMPLETIONS / 16;
-
 impl CallerRing {
     /// Issues those operations of the list that this ring is for; the others,
     /// and those that would have to wait for more than the device, stay in it.
@@ -54,12 +51,7 @@ impl CallerRing {
         self.all().watch.look();
         // Also errors come as completions: those that would have had to wait go
         // to the engine while their descriptors still name their files.
-        // The kernel's mark of that can outlast the work.
-        for _ in 0..FETCHES {
-            if !self.pages.has_work() || !self.fetch() {
-                break;
-            }
-        }
+        self.fetch_all();
         self.reap_round(round, &mut rest);
         *list = rest;
     }

@@ -13,6 +13,7 @@
 mod done;
 mod issue;
 mod life;
+mod nowait;
 mod ring;
 mod watch;
 
@@ -21,6 +22,7 @@ use super::op::OpList;
 use crate::errno::Errno;
 use crate::{fork, sys};
 pub use life::CallerRing;
+pub use nowait::{NowaitReads, NowaitRings, READS};
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr};

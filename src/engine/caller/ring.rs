@@ -28,6 +28,18 @@ const SETUP_NO_SQARRAY: u32 = 1 << 16;
 const SQ_TASKRUN: u32 = 1 << 2;
 const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 1 << 3;
+const ENTER_REGISTERED_RING: u32 = 1 << 4;
+const REGISTER_RING_FDS: u32 = 20;
+/// The last place of a thread's table of rings: others come first.
+const REGISTERED: u32 = 15;
+
+/// struct io_uring_rsrc_update
+#[repr(C)]
+struct RsrcUpdate {
+    offset: u32,
+    resv: u32,
+    data: u64,
+}
 
 /// struct io_uring_params
 #[repr(C)]
@@ -132,6 +144,22 @@ impl Pages {
         made
     }
 
+    /// The same for a ring without a descriptor: `enter_registered` enters the
+    /// calling thread's own.
+    ///
+    /// # Errors
+    /// As `setup`; ENOMEM, EBUSY.
+    pub fn setup_registered(&self) -> Result<(), Errno> {
+        let fd = self.setup()?;
+        let place = RsrcUpdate { offset: REGISTERED, resv: 0, data: fd as u64 };
+        // SAFETY: the structure lives through the call.
+        let made = unsafe {
+            crate::sys!(io_uring_register, fd, REGISTER_RING_FDS, &raw const place, 1u32)
+        };
+        sys::close(fd);
+        made.map(|_| ())
+    }
+
     fn setup_in(&self, base: usize) -> Result<c_int, Errno> {
         let mut p = Params {
             cq_entries: COMPLETIONS,
@@ -230,6 +258,35 @@ impl Pages {
                 return Some((cqe.user_data(), cqe.result()));
             }
         }
+    }
+
+    /// As `pop`, where nobody else can come.
+    #[inline]
+    pub fn pop_alone(&self) -> Option<(u64, i32)> {
+        let head = self.word(&self.at.cq_head);
+        let h = head.load(Relaxed);
+        // Acquire: the completion is read after the kernel's tail.
+        if h == self.word(&self.at.cq_tail).load(Acquire) {
+            return None;
+        }
+        let cqes =
+            (self.base.load(Relaxed) + self.at.cqes.load(Relaxed) as usize) as *const cqueue::Entry;
+        // SAFETY: inside the first page; not overwritten before the head moves.
+        let cqe = unsafe { cqes.add((h % COMPLETIONS) as usize).read_volatile() };
+        // Release: the kernel may use the place once it was read.
+        head.store(h.wrapping_add(1), Release);
+        Some((cqe.user_data(), cqe.result()))
+    }
+
+    /// Submits what is queued, and waits until `want` are done.
+    ///
+    /// # Errors
+    /// EINVAL, EBADF: the ring is another thread's; EINTR and others.
+    pub fn enter_registered(&self, want: u32) -> Result<usize, Errno> {
+        let get = if want > 0 { ENTER_GETEVENTS } else { 0 };
+        let (queued, flags) = (self.queued(), get | ENTER_REGISTERED_RING);
+        // SAFETY: what the entries point to lives until their completions.
+        unsafe { crate::sys!(io_uring_enter, REGISTERED, queued, want, flags, 0usize, 0usize) }
     }
 
     /// Submits what is queued; with `fetch`, also fetches what is done.

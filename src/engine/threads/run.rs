@@ -218,7 +218,7 @@ unsafe fn call_socket(fd: c_int, args: &mut OpArgs) -> Result<usize, Errno> {
 /// As `sys::rwv2`.
 unsafe fn blocking_step(fd: c_int, args: &mut OpArgs) -> Option<i64> {
     let write = args.kind == Kind::Write;
-    let fifo = write && sys::fstat(fd).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFIFO);
+    let fifo = write && sys::stat(fd).is_ok_and(|st| st.file_type() == libc::S_IFIFO);
     // SAFETY: passed on; a piece of the first segment is as good as all.
     let r = unsafe {
         match args.iov.as_slice_mut().first().copied() {

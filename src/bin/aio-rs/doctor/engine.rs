@@ -14,7 +14,7 @@ pub fn examine(report: &mut Report, library: Result<PathBuf, String>) {
         }
     };
     report.fact("library", library.display().to_string());
-    match ask(&library) {
+    match ask(&library, None) {
         Ok((engine, why)) => {
             report.fact("engine", engine.as_str());
             let what = format!("engine: {engine} ({why}); library: {}", library.display());
@@ -46,8 +46,8 @@ pub fn examine(report: &mut Report, library: Result<PathBuf, String>) {
     }
 }
 
-/// The engine, and why the library chose it.
-fn ask(library: &Path) -> Result<(String, String), String> {
+/// The engine, and why the library chose it, when it is asked for this one.
+pub fn ask(library: &Path, asked: Option<&str>) -> Result<(String, String), String> {
     let me = env::current_exe().map_err(|e| e.to_string())?;
     let out = Command::new(me)
         .arg("probe")
@@ -55,6 +55,7 @@ fn ask(library: &Path) -> Result<(String, String), String> {
         .env_remove("LD_PRELOAD")
         .env_remove("AIO_RS_LOG_FILE")
         .env("AIO_RS_LOG", "info")
+        .envs(asked.map(|engine| ("AIO_RS_ENGINE", engine)))
         .output()
         .map_err(|e| e.to_string())?;
     let said = String::from_utf8_lossy(&out.stderr);

@@ -2,7 +2,7 @@
 
 mod calls;
 mod elf;
-mod engine;
+pub mod engine;
 mod host;
 mod process;
 pub mod program;

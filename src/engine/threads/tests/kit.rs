@@ -59,7 +59,7 @@ pub fn start(max_workers: u32) -> &'static Threads {
 }
 
 pub fn traits_of(fd: c_int) -> FileTraits {
-    let kind = sys::fstat(fd).unwrap().st_mode & libc::S_IFMT;
+    let kind = sys::stat(fd).unwrap().file_type();
     FileTraits { seekable: matches!(kind, libc::S_IFREG | libc::S_IFBLK), ..FileTraits::default() }
 }
 

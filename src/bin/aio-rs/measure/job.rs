@@ -1,7 +1,8 @@
 //! What is done in a loop: requests of one kind on one file.
 
-use crate::library::{self, Iocb};
-use crate::memory::Memory;
+use super::library::{self, Iocb};
+use super::memory::Memory;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Job {
     file: OwnedFd,
     buffers: Memory,
     iovecs: Vec<libc::iovec>,
+    /// What the span holds, if writes are to leave it as it is.
+    held: Option<Memory>,
 }
 
 // SAFETY: the iovecs point into `buffers`, which the job owns.
@@ -41,7 +44,38 @@ impl Job {
             libc::iovec { iov_base: base.cast(), iov_len: part }
         };
         let iovecs = (0..depth * vecs).map(iovec).collect();
-        Self { op, size, vecs, depth, span, file, buffers, iovecs }
+        Self { op, size, vecs, depth, span, file, buffers, iovecs, held: None }
+    }
+
+    /// Writes put back what is there now.
+    ///
+    /// # Errors
+    /// Those of reading it.
+    pub fn keeping(mut self) -> io::Result<Self> {
+        assert!(self.op == Op::Write && self.vecs == 0);
+        let held = Memory::new(self.span as usize);
+        let mut at = 0;
+        while at < self.span as usize {
+            let len = (self.span as usize - at).min(1 << 20);
+            // SAFETY: inside the memory.
+            let n = unsafe {
+                libc::pread(self.fd(), held.start().add(at).cast(), len, at as libc::off_t)
+            };
+            match n {
+                1.. => at += n as usize,
+                0 => return Err(io::Error::other("it has become shorter meanwhile")),
+                _ => return Err(io::Error::last_os_error()),
+            }
+        }
+        self.held = Some(held);
+        Ok(self)
+    }
+
+    /// Where a write at `offset` finds what is there.
+    #[inline]
+    pub fn there(&self, offset: u64) -> Option<*mut u8> {
+        // SAFETY: offsets lie inside the span.
+        self.held.as_ref().map(|held| unsafe { held.start().add(offset as usize) })
     }
 
     pub fn fd(&self) -> RawFd {
@@ -85,6 +119,17 @@ impl Job {
     #[inline]
     pub fn result(&self) -> i64 {
         if self.op == Op::Fsync { 0 } else { self.size as i64 }
+    }
+
+    /// # Errors
+    /// What a request with another result met.
+    #[inline]
+    pub fn check(&self, result: i64) -> io::Result<()> {
+        match result {
+            _ if result == self.result() => Ok(()),
+            ..0 => Err(io::Error::from_raw_os_error(-result as i32)),
+            _ => Err(io::Error::other(format!("{result} bytes in place of {}", self.size))),
+        }
     }
 
     /// Random whole blocks of the span, the same for all sides.

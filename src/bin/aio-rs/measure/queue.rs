@@ -1,23 +1,27 @@
 //! One loop for all sides. A side is a queue of requests: libaio's calls, in
 //! either library; io_uring; or the plain system call.
 
-use crate::job::{Job, Op};
-use crate::library::{self, Aio, Context, Event, Iocb};
-use crate::memory;
-use crate::wait::Wait;
+use super::job::{Job, Op};
+use super::library::{self, Aio, Context, Event, Iocb};
+use super::memory;
+use super::wait::Wait;
+use std::io;
 use std::time::{Duration, Instant};
 
 pub trait Queue: Send {
     /// Gets the request of a slot ready.
     fn prepare(&mut self, slot: usize, offset: u64);
     /// Submits what is ready.
-    fn submit(&mut self);
+    fn submit(&mut self) -> io::Result<()>;
     /// Waits for one event or more; adds the slots to `done`.
-    fn reap(&mut self, done: &mut Vec<usize>);
+    fn reap(&mut self, done: &mut Vec<usize>) -> io::Result<()>;
 }
 
 /// Keeps all slots busy for `time`. Gives the number of requests done.
-pub fn drive(queue: &mut dyn Queue, job: &Job, time: Duration) -> u64 {
+///
+/// # Errors
+/// What a call or a request fails with.
+pub fn drive(queue: &mut dyn Queue, job: &Job, time: Duration) -> io::Result<u64> {
     let mut offsets = job.offsets();
     let mut done: Vec<usize> = (0..job.depth).collect();
     let mut ops = 0;
@@ -28,24 +32,27 @@ pub fn drive(queue: &mut dyn Queue, job: &Job, time: Duration) -> u64 {
             for &slot in &done {
                 queue.prepare(slot, offsets.next());
             }
-            queue.submit();
+            queue.submit()?;
             done.clear();
-            queue.reap(&mut done);
+            queue.reap(&mut done)?;
             ops += done.len() as u64;
         }
     }
     let mut flying = job.depth - done.len();
     while flying > 0 {
         done.clear();
-        queue.reap(&mut done);
+        queue.reap(&mut done)?;
         flying -= done.len();
         ops += done.len() as u64;
     }
-    ops
+    Ok(ops)
 }
 
 /// Every slot once, and the data compared.
-pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) {
+///
+/// # Errors
+/// As `drive`.
+pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) -> io::Result<()> {
     let mut offsets = job.offsets();
     let at: Vec<u64> = (0..job.depth).map(|_| offsets.next()).collect();
     // What is written; a read has to replace it by what is in the file.
@@ -54,10 +61,10 @@ pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) {
         with_buffer(job, slot, |bytes| memory::fill(bytes, offset, before));
         queue.prepare(slot, offset);
     }
-    queue.submit();
+    queue.submit()?;
     let mut done = Vec::new();
     while done.len() < job.depth {
-        queue.reap(&mut done);
+        queue.reap(&mut done)?;
     }
     for (slot, &offset) in at.iter().enumerate() {
         with_buffer(job, slot, |bytes| {
@@ -68,6 +75,7 @@ pub fn verify(queue: &mut dyn Queue, job: &Job, seed: u64) {
             assert!(memory::is_filled(bytes, offset, after), "wrong data at {offset}");
         });
     }
+    Ok(())
 }
 
 fn with_buffer(job: &Job, slot: usize, work: impl FnOnce(&mut [u8])) {
@@ -95,8 +103,10 @@ pub struct Libaio<'a> {
 unsafe impl Send for Libaio<'_> {}
 
 impl<'a> Libaio<'a> {
-    pub fn new(aio: &'static Aio, job: &'a Job, wait: Wait) -> Self {
-        let context = Context::patient(aio, job.depth.max(128));
+    /// # Errors
+    /// What io_setup returns.
+    pub fn new(aio: &'static Aio, job: &'a Job, wait: Wait) -> io::Result<Self> {
+        let context = Context::patient(aio, job.depth.max(128))?;
         let mut iocbs: Vec<Iocb> = (0..job.depth).map(|slot| job.iocb(slot)).collect();
         if let Some(fd) = wait.eventfd() {
             for iocb in &mut iocbs {
@@ -105,31 +115,38 @@ impl<'a> Libaio<'a> {
             }
         }
         let events = vec![Event::default(); job.depth];
-        Self { job, context, iocbs, batch: Vec::with_capacity(job.depth), events, wait }
+        Ok(Self { job, context, iocbs, batch: Vec::with_capacity(job.depth), events, wait })
     }
 }
 
 impl Queue for Libaio<'_> {
     #[inline]
     fn prepare(&mut self, slot: usize, offset: u64) {
-        self.iocbs[slot].offset = offset as i64;
-        self.batch.push(&raw mut self.iocbs[slot]);
+        let iocb = &mut self.iocbs[slot];
+        iocb.offset = offset as i64;
+        if let Some(there) = self.job.there(offset) {
+            iocb.buf = there as u64;
+        }
+        self.batch.push(iocb);
     }
 
     #[inline]
-    fn submit(&mut self) {
-        // SAFETY: `drive` and `verify` wait for all; buffers belong to the job.
-        unsafe { self.context.submit_all(&mut self.batch) };
+    fn submit(&mut self) -> io::Result<()> {
+        // SAFETY: buffers belong to the job, which outlives the context, and
+        // io_destroy waits for what nobody has waited for.
+        unsafe { self.context.submit_all(&mut self.batch)? };
         self.batch.clear();
+        Ok(())
     }
 
     #[inline]
-    fn reap(&mut self, done: &mut Vec<usize>) {
-        let n = self.wait.events(&self.context, &mut self.events);
+    fn reap(&mut self, done: &mut Vec<usize>) -> io::Result<()> {
+        let n = self.wait.events(&self.context, &mut self.events)?;
         for event in &self.events[..n] {
-            assert_eq!(event.res, self.job.result(), "result of a request");
+            self.job.check(event.res)?;
             done.push(event.data as usize);
         }
+        Ok(())
     }
 }
 
@@ -151,17 +168,19 @@ impl Queue for Plain<'_> {
         self.ready.push((slot, offset));
     }
 
-    fn submit(&mut self) {}
+    fn submit(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     #[inline]
-    fn reap(&mut self, done: &mut Vec<usize>) {
+    fn reap(&mut self, done: &mut Vec<usize>) -> io::Result<()> {
         let Job { op, size, vecs, .. } = *self.job;
         let fd = self.job.fd();
         for (slot, offset) in self.ready.drain(..) {
+            let buffer = self.job.there(offset).unwrap_or_else(|| self.job.buffer(slot)).cast();
             let offset = offset as i64;
-            // SAFETY: the slot's own buffer and vectors.
+            // SAFETY: the slot's own buffer and vectors, or what is only read.
             let n = unsafe {
-                let buffer = self.job.buffer(slot).cast();
                 match (op, vecs) {
                     (Op::Read, 0) => libc::pread(fd, buffer, size, offset),
                     (Op::Write, 0) => libc::pwrite(fd, buffer, size, offset),
@@ -170,8 +189,10 @@ impl Queue for Plain<'_> {
                     (Op::Fsync, _) => libc::fsync(fd) as isize,
                 }
             };
-            assert_eq!(n as i64, self.job.result(), "result of a plain call");
+            let error = || -io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+            self.job.check(if n < 0 { error().into() } else { n as i64 })?;
             done.push(slot);
         }
+        Ok(())
     }
 }

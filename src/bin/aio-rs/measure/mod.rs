@@ -1,6 +1,17 @@
-//! Slices of all sides in turn, and what their numbers say.
+//! Measuring side by side: slices of all sides in turn, and what their numbers say;
+//! below it, the libraries and the loops. Shared by `aio-rs bench` and `make bench`.
+
+pub mod chart;
+pub mod file_system;
+pub mod job;
+pub mod library;
+pub mod memory;
+pub mod queue;
+pub mod timed;
+pub mod wait;
 
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::time::{Duration, Instant};
 
 /// What one side did in one slice.
@@ -14,11 +25,14 @@ pub struct Slice {
 
 impl Slice {
     /// Runs `work`, which tells how many operations it did.
-    pub fn of(work: impl FnOnce() -> u64) -> Self {
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn of(work: impl FnOnce() -> io::Result<u64>) -> io::Result<Self> {
         let (cpu, start) = (cpu_time(), Instant::now());
-        let ops = work();
+        let ops = work()?;
         let seconds = start.elapsed().as_secs_f64();
-        Self { ops, seconds, cpu_seconds: cpu_time() - cpu }
+        Ok(Self { ops, seconds, cpu_seconds: cpu_time() - cpu })
     }
 
     pub fn rate(&self) -> f64 {
@@ -49,12 +63,15 @@ pub struct Plan {
     pub length: Duration,
 }
 
-pub type Side<'a> = Box<dyn FnMut(Duration) -> Slice + 'a>;
+pub type Side<'a> = Box<dyn FnMut(Duration) -> io::Result<Slice> + 'a>;
 
 /// All sides in turn, in one order and then in the other.
-pub fn in_turn(sides: &mut [Side<'_>], plan: Plan) -> Vec<Vec<Slice>> {
+///
+/// # Errors
+/// The first that a side has.
+pub fn in_turn(sides: &mut [Side<'_>], plan: Plan) -> io::Result<Vec<Vec<Slice>>> {
     for side in sides.iter_mut() {
-        side(plan.length / 4);
+        side(plan.length / 4)?;
     }
     let mut slices = vec![Vec::with_capacity(plan.slices); sides.len()];
     for i in 0..plan.slices {
@@ -63,10 +80,10 @@ pub fn in_turn(sides: &mut [Side<'_>], plan: Plan) -> Vec<Vec<Slice>> {
             order.reverse();
         }
         for side in order {
-            slices[side].push(sides[side](plan.length));
+            slices[side].push(sides[side](plan.length)?);
         }
     }
-    slices
+    Ok(slices)
 }
 
 /// A median with its quartiles.
@@ -98,7 +115,35 @@ impl Spread {
     }
 }
 
+/// What one side needs for an operation, in microseconds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Cost {
+    pub us: Spread,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cpu_us: Option<Spread>,
+}
+
+impl Cost {
+    pub fn of(slices: &[Slice]) -> Self {
+        Self {
+            us: Spread::of(slices.iter().map(|s| 1e6 / s.rate())),
+            cpu_us: Some(Spread::of(slices.iter().map(Slice::cpu_us))),
+        }
+    }
+}
+
 /// Four digits: no more of them mean anything.
 pub fn round(v: f64) -> f64 {
     format!("{v:.3e}").parse().unwrap_or(v)
+}
+
+/// Three digits that count.
+pub fn number(v: f64) -> String {
+    match v.abs() {
+        0.0 => "0".into(),
+        a if a >= 100.0 => format!("{v:.0}"),
+        a if a >= 10.0 => format!("{v:.1}"),
+        a if a < 0.1 => format!("{v:.4}"),
+        _ => format!("{v:.2}"),
+    }
 }

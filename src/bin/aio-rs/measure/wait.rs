@@ -1,6 +1,7 @@
 //! The ways in which programs wait for events.
 
-use crate::library::{Context, Event};
+use super::library::{self, Context, Event};
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Release};
 
@@ -22,13 +23,17 @@ impl Wait {
     }
 
     /// Waits for one event or more; gives their number.
+    ///
+    /// # Errors
+    /// What io_getevents returns.
     #[inline]
-    pub fn events(&self, context: &Context, events: &mut [Event]) -> usize {
+    pub fn events(&self, context: &Context, events: &mut [Event]) -> io::Result<usize> {
         match self {
             Self::GetEvents => loop {
                 match context.getevents(1, events, None) {
-                    n if n > 0 => return n as usize,
-                    n => assert_eq!(n, -libc::EINTR, "io_getevents"),
+                    n if n > 0 => return Ok(n as usize),
+                    error if error != -libc::EINTR => return Err(library::failed(error)),
+                    _ => {}
                 }
             },
             Self::Epoll(epoll) => {
@@ -37,17 +42,17 @@ impl Wait {
                 while got < ready {
                     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
                     let n = context.getevents(1, &mut events[got..], Some(&mut now));
-                    assert!(n >= 0, "io_getevents: {n}");
-                    if n == 0 {
-                        break;
+                    match n {
+                        0 => break,
+                        n if n > 0 => got += n as usize,
+                        error => return Err(library::failed(error)),
                     }
-                    got += n as usize;
                 }
-                got
+                Ok(got)
             }
             Self::Ring(epoll) => {
                 epoll.wait();
-                read_ring(context, events)
+                Ok(read_ring(context, events))
             }
         }
     }

@@ -1,8 +1,10 @@
 //! The two libraries, side by side: the same calls through function pointers.
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use std::ffi::{c_int, c_long};
-use std::path::Path;
+use std::ffi::{CStr, OsStr, c_int, c_long};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 pub const PREAD: u16 = 0;
 pub const PWRITE: u16 = 1;
@@ -73,8 +75,17 @@ impl Aio {
         }
     }
 
-    pub fn is(&self, other: &Self) -> bool {
-        std::ptr::fn_addr_eq(self.submit, other.submit)
+    /// The file that the loader took it from.
+    pub fn path(&self) -> PathBuf {
+        let function = self.submit as *const _;
+        // SAFETY: the structure outlives the call, its name the library.
+        let name = unsafe {
+            let mut found: libc::Dl_info = std::mem::zeroed();
+            assert_ne!(libc::dladdr(function, &raw mut found), 0, "a function of the library");
+            CStr::from_ptr(found.dli_fname)
+        };
+        let path = Path::new(OsStr::from_bytes(name.to_bytes()));
+        path.canonicalize().unwrap_or_else(|_| path.to_owned())
     }
 }
 
@@ -87,26 +98,30 @@ pub struct Context {
 impl Context {
     /// # Errors
     /// What io_setup returns.
-    pub fn new(aio: &'static Aio, nr: usize) -> Result<Self, c_int> {
+    pub fn new(aio: &'static Aio, nr: usize) -> io::Result<Self> {
         let mut id = 0;
         // SAFETY: `id` outlives the call.
         match unsafe { (aio.setup)(nr as c_int, &raw mut id) } {
             0 => Ok(Self { aio, id }),
-            error => Err(error),
+            error => Err(failed(error)),
         }
     }
 
-    /// As `new`; waits for others to give back what fs.aio-max-nr allows.
-    pub fn patient(aio: &'static Aio, nr: usize) -> Self {
+    /// As `new`; waits up to ten seconds for others to give back what
+    /// fs.aio-max-nr allows.
+    ///
+    /// # Errors
+    /// What io_setup returns.
+    pub fn patient(aio: &'static Aio, nr: usize) -> io::Result<Self> {
         for _ in 0..100 {
             match Self::new(aio, nr) {
-                Err(error) if error == -libc::EAGAIN => {
+                Err(e) if e.raw_os_error() == Some(libc::EAGAIN) => {
                     std::thread::sleep(std::time::Duration::from_millis(100));
                 }
-                other => return other.expect("io_setup"),
+                other => return other,
             }
         }
-        panic!("io_setup: EAGAIN for 10 seconds (fs.aio-max-nr)");
+        Self::new(aio, nr)
     }
 
     /// The ring's address.
@@ -116,25 +131,24 @@ impl Context {
 
     /// Submits them all, in as many calls as it takes.
     ///
+    /// # Errors
+    /// What io_submit returns.
+    ///
     /// # Safety
     /// The requests, and what they point to, stay until they are complete.
     #[inline]
-    pub unsafe fn submit_all(&self, batch: &mut [*mut Iocb]) {
+    pub unsafe fn submit_all(&self, batch: &mut [*mut Iocb]) -> io::Result<()> {
         let mut rest = batch;
         while !rest.is_empty() {
-            // SAFETY: the caller's promise.
-            let n = unsafe { self.submit(rest) };
-            assert!(n > 0, "io_submit: {n}");
+            let nr = rest.len() as c_long;
+            // SAFETY: the array is as long as it says; its requests: the caller's promise.
+            let n = unsafe { (self.aio.submit)(self.id, nr, rest.as_mut_ptr()) };
+            if n <= 0 {
+                return Err(failed(n));
+            }
             rest = &mut rest[n as usize..];
         }
-    }
-
-    /// # Safety
-    /// As `submit_all`.
-    #[inline]
-    pub unsafe fn submit(&self, batch: &mut [*mut Iocb]) -> c_int {
-        // SAFETY: the array is as long as it says; its requests: the caller's promise.
-        unsafe { (self.aio.submit)(self.id, batch.len() as c_long, batch.as_mut_ptr()) }
+        Ok(())
     }
 
     /// `timeout`: none waits for ever.
@@ -157,4 +171,9 @@ impl Drop for Context {
         // SAFETY: a context of this library; a second destroy would only fail.
         unsafe { (self.aio.destroy)(self.id) };
     }
+}
+
+/// What a negative result means.
+pub fn failed(result: c_int) -> io::Error {
+    io::Error::from_raw_os_error(-result)
 }
