@@ -63,7 +63,7 @@ pub fn enter(name: &'static CStr) -> Running {
     // SAFETY: PR_SET_NAME reads a NUL-terminated string.
     let _ = unsafe { crate::sys!(prctl, libc::PR_SET_NAME, name.as_ptr()) };
     let tid = sys::gettid();
-    let free = |t: c_int| t == 0 || t < 0 && !sys::is_task(-t);
+    let free = |t: c_int| t == 0 || t < 0 && !sys::is_thread(-t);
     let slot = OURS.iter().find(|s| {
         let t = s.load(Relaxed);
         free(t) && s.compare_exchange(t, tid, AcqRel, Relaxed).is_ok()

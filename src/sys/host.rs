@@ -80,7 +80,7 @@ pub fn gettid() -> c_int {
     unsafe { sys!(gettid) }.unwrap_or(0) as c_int
 }
 
-/// Whether the process has such a thread.
+/// Whether the process has such a thread; one that is just ending counts.
 pub fn is_thread(tid: c_int) -> bool {
     // SAFETY: no memory is passed; no signal is sent.
     unsafe { sys!(tgkill, getpid(), tid, 0) }.is_ok()
@@ -114,18 +114,12 @@ pub fn each_task(mut f: impl FnMut(c_int)) -> bool {
     true
 }
 
-/// True for a thread of this process, one that is just ending too.
-pub fn is_task(tid: c_int) -> bool {
-    // SAFETY: no memory is passed; signal 0 only asks.
-    unsafe { sys!(tgkill, getpid(), tid, 0) }.is_ok()
-}
-
 /// True for a task that libc does not count: a worker of the kernel's io_uring
 /// (iou-wrk-N), or the main thread after it has left by pthread_exit.
 pub fn is_no_thread_of_libc(tid: c_int) -> bool {
     let uncounted = |name: &str, state| name.starts_with("iou-") || matches!(state, b'Z' | b'X');
     // Who cannot be read (no descriptor is left) may be one that counts.
-    task(tid, uncounted).unwrap_or_else(|| !is_task(tid))
+    task(tid, uncounted).unwrap_or_else(|| !is_thread(tid))
 }
 
 pub fn task_is_named(tid: c_int, start: &str) -> bool {
