@@ -26,7 +26,7 @@ lib: ## build build/lib/libaio-rs.so, for -laio-rs
 	$(call replace,$(TARGET)/release/libaio_rs.so,$(BUILD)/lib/libaio-rs.so.1)
 	@ln -sfn libaio-rs.so.1 $(BUILD)/lib/libaio-rs.so
 
-# What stands in front of libc has its `syscall`, too.
+# What stands in front of libc has its `syscall`, `_exit` and exec, too.
 .PHONY: preload
 preload: ## build build/preload/libaio-rs-preload.so, for LD_PRELOAD
 	AIO_RS_SONAME=libaio-rs-preload.so $(CARGO) build --release --lib --features syscall \

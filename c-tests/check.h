@@ -13,6 +13,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libaio.h>
@@ -44,6 +45,16 @@ static inline int submit_kernel(void)
 {
 	const char *mode = getenv("AIO_RS_SUBMIT");
 	return on_ours() && mode && !strcmp(mode, "kernel");
+}
+
+/* True where aio-rs stands in front of libc: what ends a process or its program
+ * without exit(3) is seen by it, too. Not so with -laio-rs. */
+static inline int in_front(void)
+{
+	Dl_info libc_s, aio_s;
+
+	return dladdr(dlsym(RTLD_DEFAULT, "_exit"), &libc_s) && dladdr(dlsym(RTLD_DEFAULT, "io_submit"), &aio_s) &&
+	       libc_s.dli_fbase == aio_s.dli_fbase;
 }
 
 /* "EINVAL" for -22, "7" for 7: what a call returned, in words. */

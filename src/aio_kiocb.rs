@@ -276,17 +276,15 @@ pub fn cancel_endless(mm: &'static Mm, ctx: &Kioctx) {
 
 /// What a process that exits waits for: the requests that it finds in flight and
 /// that a device has to finish. Each once: other threads may go on submitting. The
-/// others are stopped if somebody waits for their eventfd.
-pub fn finish_data(mm: &'static Mm, ctx: &Kioctx) {
-    if ctx.in_flight.load(Acquire) == 0 {
-        return;
-    }
+/// others are stopped if somebody waits for their eventfd. `patient` is asked
+/// while it waits.
+pub fn finish_data(mm: &'static Mm, ctx: &Kioctx, patient: &dyn Fn() -> bool) {
     for req in ctx.slab.iter() {
         let life = req.life.load(Acquire);
         let alive = || life & 1 == 1 && req.life.load(Acquire) == life;
         // SAFETY: a hint, read anew each time: requests are plain memory that stays.
         let args = || unsafe { req.op.args() };
-        while alive() && args().is_device_io() {
+        while alive() && args().is_device_io() && patient() {
             ctx.sleeper.help();
             sys::nap();
         }

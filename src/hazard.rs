@@ -30,8 +30,7 @@ static PLACES: [Hazard; 1 << PLACES_LOG2] =
 #[inline]
 pub fn hold<T>(what: &T) -> Option<&'static Hazard> {
     let me = sys::thread_pointer();
-    let hash = me.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACES_LOG2);
-    let place = &PLACES[hash as usize];
+    let place = place_of(me);
     if place.thread.load(Relaxed) != me && !claim(place, me) || !place.held.load(Relaxed).is_null()
     {
         return None;
@@ -40,6 +39,12 @@ pub fn hold<T>(what: &T) -> Option<&'static Hazard> {
     // Pairs with `barrier`.
     compiler_fence(SeqCst);
     Some(place)
+}
+
+#[inline]
+fn place_of(thread: u64) -> &'static Hazard {
+    let hash = thread.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACES_LOG2);
+    &PLACES[hash as usize]
 }
 
 #[cold]
@@ -71,6 +76,13 @@ pub fn barrier() {
 pub fn is_held<T>(what: &T) -> bool {
     let what = std::ptr::from_ref(what).cast_mut().cast();
     PLACES.iter().any(|p| p.held.load(Acquire) == what)
+}
+
+/// Whether the running signal handler has interrupted such a use. False for a
+/// thread without a place.
+pub fn interrupted() -> bool {
+    let place = place_of(sys::thread_pointer());
+    place.thread.load(Relaxed) == sys::thread_pointer() && !place.held.load(Relaxed).is_null()
 }
 
 /// For a process that has no threads yet: a forked child inherits its parent's.

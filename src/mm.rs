@@ -13,6 +13,7 @@ use crate::kioctx::{Kioctx, KioctxRef};
 use crate::order::OrderTable;
 use crate::sys::{self, SamePage, SignalsBlocked};
 use crate::{hazard, kernel_ctx, last_thread, logging, maps, polled, uaccess, worker};
+use std::ffi::c_int;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -27,6 +28,8 @@ pub struct Mm {
     /// Held while the table changes; guards aio_nr, which is per process.
     aio_nr: Mutex<u64>,
     possible_cpus: u32,
+    /// Whose it is: vfork's child shares its parent's.
+    pub pid: c_int,
     pub config: Config,
     pub order: OrderTable,
     pub fds: FdCache,
@@ -64,6 +67,7 @@ pub fn mm_or_init(complete: Complete, go_on: GoOn) -> Result<&'static Mm, Errno>
         unsafe {
             (&raw mut (*at).aio_nr).write(Mutex::new(0));
             (&raw mut (*at).possible_cpus).write(sys::possible_cpus());
+            (&raw mut (*at).pid).write(sys::getpid());
             (&raw mut (*at).config).write(config);
             (&raw mut (*at).order).write(OrderTable::new());
             (&raw mut (*at).engine).write(engine::choose(&config, complete, go_on));
@@ -240,11 +244,11 @@ pub fn kill_ioctx(
 
 /// Mirrors `fs/aio.c:exit_aio()` for a process that calls exit: `finish`es every
 /// context. They stay usable: other destructors may yet want theirs.
-pub fn exit_aio(mm: &'static Mm, finish: fn(&'static Mm, &Kioctx)) {
+pub fn exit_aio(mm: &'static Mm, finish: impl Fn(&Kioctx)) {
     for ctx in mm.ioctx_table.iter() {
         // SAFETY: memory of contexts is never unmapped.
         if let Some(ctx) = unsafe { &*ctx }.try_get() {
-            finish(mm, &ctx);
+            finish(&ctx);
         }
     }
 }

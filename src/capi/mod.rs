@@ -9,6 +9,8 @@ mod exit;
 pub mod header;
 // Test programs keep libc's.
 #[cfg(all(feature = "syscall", not(test), any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod libc_exit;
+#[cfg(all(feature = "syscall", not(test), any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod libc_syscall;
 mod queue;
 mod syscalls;
