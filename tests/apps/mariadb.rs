@@ -6,7 +6,8 @@ use crate::app::{App, BOTH, Figure};
 use crate::job::Job;
 use crate::support::daemon::Daemon;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -43,6 +44,18 @@ pub const APPS: &[App] = &[
         in_check: false,
         limit: Duration::from_secs(120),
         run: none_left,
+    },
+    App {
+        name: "MariaDB, fs.aio-max-nr 0",
+        needs: NEEDS,
+        uses: "as above",
+        set: "as above",
+        verified: "fs.aio-max-nr is 0 while the server starts: as above",
+        ways: BOTH,
+        root: true,
+        in_check: false,
+        limit: Duration::from_secs(120),
+        run: none_allowed,
     },
 ];
 
@@ -295,24 +308,73 @@ const HOG: &str = "my $n = 1 << 20; \
      $| = 1; print \"held\\n\"; sleep 600;";
 
 fn none_left(job: &Job) -> Result<Figure, String> {
+    without_kernel_aio(job, || {
+        let held = job.path("hog");
+        let mut hog = Daemon::start(job.plain("perl").args(["-e", HOG]), &held)?;
+        let is_held = || fs::read_to_string(&held).is_ok_and(|text| text == "held\n");
+        hog.wait_until(job.left(), is_held)?;
+        Ok(hog)
+    })
+}
+
+const AIO_MAX_NR: &str = "/proc/sys/fs/aio-max-nr";
+
+/// Sets the limit back when it is told to, and when nobody is left to tell it.
+const KEEPER: &str = "trap '' HUP INT TERM; was=$(cat $0) && echo 0 >$0 && echo set; \
+     read end; echo $was >$0";
+
+/// The limit is 0 as long as this lives.
+struct NoneAllowed(Child);
+
+impl NoneAllowed {
+    fn new() -> Result<Self, String> {
+        let mut keeper = Command::new("sh");
+        keeper.args(["-c", KEEPER, AIO_MAX_NR]).process_group(0);
+        keeper.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut keeper = Self(keeper.spawn().map_err(err)?);
+        let mut said = [0; 4];
+        let set = keeper.0.stdout.as_mut().is_some_and(|out| out.read_exact(&mut said).is_ok());
+        if set { Ok(keeper) } else { Err(format!("{AIO_MAX_NR} cannot be set")) }
+    }
+}
+
+impl Drop for NoneAllowed {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+fn none_allowed(job: &Job) -> Result<Figure, String> {
+    let limit = || fs::read_to_string(AIO_MAX_NR).map_err(err);
+    let before = limit()?;
+    if before == "0\n" {
+        return Err(format!("{AIO_MAX_NR} is 0 already"));
+    }
+    let figure = without_kernel_aio(job, NoneAllowed::new);
+    let after = limit()?;
+    if after == before { figure } else { Err(format!("{AIO_MAX_NR} is {after} now")) }
+}
+
+/// While the answer of `take_away` lives, the kernel makes no context.
+fn without_kernel_aio<T>(
+    job: &Job,
+    take_away: impl FnOnce() -> Result<T, String>,
+) -> Result<Figure, String> {
     Server::install(job)?;
-    let held = job.path("hog");
-    let mut hog = Daemon::start(job.plain("perl").args(["-e", HOG]), &held)?;
-    let is_held = || fs::read_to_string(&held).is_ok_and(|text| text == "held\n");
-    hog.wait_until(job.left(), is_held)?;
+    let taken = take_away()?;
     let server = Server::start(job, job.command("mariadbd"))?;
+    // Others may want it.
+    drop(taken);
     if job.on_kernel() {
         let said = server.daemon.output();
-        let refused = said.contains("native AIO failed: falling back");
         server.shut_down(job)?;
-        hog.kill();
-        return match refused {
+        return match said.contains("native AIO failed: falling back") {
             true => Ok("refused, goes on without".into()),
             false => Err(format!("the kernel's AIO was not refused\n{said}")),
         };
     }
     let server = server.with_native_aio()?;
-    hog.kill();
     create(job, 4000)?;
     verify(job, &[0; CLIENTS], 4000)?;
     server.shut_down(job)?;
