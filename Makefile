@@ -104,9 +104,12 @@ check-suites: all ## the suites of libaio, xfstests and LTP, fetched; on theirs 
 
 .PHONY: bench-smoke
 bench-smoke: lib ## a few seconds of the benchmark: that it works, not how fast
-	$(CARGO) bench --quiet --bench aio -- --slices 3 --length 10 'cached read 4k qd1' \
-		'direct overwrite 4k qd32' 'epoll direct read 4k qd1' 'reaper direct read 4k qd32' \
-		'cold read 64k' 'fsync' 'io_setup' 'empty poll' '4 threads' 'memory of 1000'
+	$(CARGO) bench --quiet --bench aio -- --slices 3 --length 10 --json $(BUILD)/smoke/bench.json \
+		'cached read 4k qd1' 'direct overwrite 4k qd32' 'epoll direct read 4k qd1' \
+		'reaper direct read 4k qd32' 'cold read 64k' 'fsync' 'io_setup' 'empty poll' '4 threads' \
+		'memory of 1000'
+	$(CARGO) bench --quiet --bench aio -- --json $(BUILD)/smoke/bench.json --draw $(BUILD)/smoke
+	@cd $(BUILD)/smoke && ls README.md overview.svg speed-1.svg cpu-1.svg io_submit-1.svg >/dev/null
 
 .PHONY: fmt
 fmt: ## format the sources

@@ -1,6 +1,7 @@
 #!/bin/bash
 # make demo: the example, and fio on both engines beside the system's libaio.
-# demo.sh BUILD: where `make all` has put the libraries.
+# demo.sh BUILD: where `make all` has put the libraries. DEMO_RUNTIME=: how long each
+# figure is measured, 1s.
 set -eu
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build}")
@@ -90,7 +91,7 @@ fio --name=fill --filename="$file" --rw=write --bs=1m --size=128m --end_fsync=1 
 # iops LIBRARY RW DEPTH DIRECT
 iops() {
 	with "$1" fio --ioengine=libaio --name=speed --filename="$file" --size=128m --rw="$2" \
-		--bs=4k --iodepth="$3" --direct="$4" --time_based --runtime=1 --ramp_time=0.2 \
+		--bs=4k --iodepth="$3" --direct="$4" --time_based --runtime="${DEMO_RUNTIME:-1s}" --ramp_time=200ms \
 		--invalidate=0 --minimal --eta=never | awk -F';' '{ printf "%.1f k", ($8 + $49) / 1000; exit }'
 }
 line() { printf '%-36s %12s %12s %12s\n' "$@"; }

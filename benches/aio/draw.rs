@@ -1,6 +1,6 @@
 //! The charts of the report, as SVG.
 
-use crate::chart::{self, Bar, LESS, MORE, NAMES, Outcome};
+use crate::chart::{self, Bar, LESS, MORE, NAMES, Outcome, THREADS, URING};
 use crate::results::Run;
 use crate::row::Row;
 use plotters::prelude::*;
@@ -65,6 +65,41 @@ pub fn cpu(run: &Run, path: &Path) -> Outcome {
         &key,
         path,
     )
+}
+
+/// What the overview has.
+const OVERVIEW: &[&str] = &[
+    "cached read 4k qd1",
+    "cached read 4k qd32",
+    "cached overwrite 4k qd1",
+    "cached overwrite 4k qd32",
+    "direct read 4k qd1",
+    "direct read 4k qd32",
+    "direct overwrite 4k qd1",
+    "direct overwrite 4k qd32",
+    "io_submit p99: cold read 64k",
+    "io_submit p99: write 1m",
+    "io_submit p99: O_SYNC write 4k",
+    "io_submit p99: direct extend 64k",
+    "io_setup",
+    "io_destroy",
+];
+
+/// Speed to kernel AIO on the first file system, both engines: few rows for many.
+pub fn overview(runs: &[Run], path: &Path) -> Outcome {
+    let Some(first) = runs.first() else { return Ok(()) };
+    let on = |engine: &str| {
+        runs.iter().find(|r| r.engine == engine && r.file_system == first.file_system)
+    };
+    let engines = [(on("uring"), URING), (on("threads"), THREADS)];
+    let bars = OVERVIEW.iter().flat_map(|name| {
+        let of = |run: Option<&Run>| run?.rows.iter().find(|r| r.name == *name)?.ratio;
+        chart::group(name, engines.map(|(run, colour)| (of(run), colour)))
+    });
+    let title = format!("aio-rs, to the kernel's AIO ({})", first.file_system);
+    let key = [("on io_uring", URING), ("on threads", THREADS)];
+    let bars = bars.collect::<Vec<_>>();
+    chart::bars(&title, "times as fast (quartiles)", &bars, (0.125, 8.0), &key, path)
 }
 
 /// Time inside io_submit: a line from p50 to p99.9, a dot at p99.

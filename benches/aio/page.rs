@@ -9,7 +9,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// Writes README.md, results.json and the charts into `dir`.
+/// Writes README.md, results.json and the charts into `dir`; the project's README shows
+/// overview.svg.
 pub fn write(results: &Results, dir: &Path) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(dir)?;
     results.write(&dir.join("results.json"))?;
@@ -25,6 +26,12 @@ pub fn write(results: &Results, dir: &Path) -> Result<(), Box<dyn Error>> {
          *floor, goal*: what the project asks of the ratio; the verdict counts CPU time and io_uring too.\n",
         m.version, m.date, m.kernel, m.processors, m.processor, m.memory_gib, m.slices, m.slice_ms
     );
+    let overview = dir.join("overview.svg");
+    let _ = fs::remove_file(&overview);
+    draw::overview(&results.runs, &overview)?;
+    if overview.exists() {
+        page.push_str("\n![overview](overview.svg)\n");
+    }
     for (i, run) in results.runs.iter().enumerate() {
         one(&mut page, run, i, dir)?;
     }

@@ -23,8 +23,10 @@ by `make apps-table`.
 For all of them one of these is to be set, after `make install`, or `aio-rs run`
 does it:
 
-    LD_PRELOAD=/usr/local/lib/aio-rs/libaio-rs-preload.so
-    LD_LIBRARY_PATH=/usr/local/lib/aio-rs
+```ini
+LD_PRELOAD=/usr/local/lib/aio-rs/libaio-rs-preload.so
+LD_LIBRARY_PATH=/usr/local/lib/aio-rs
+```
 
 ";
 

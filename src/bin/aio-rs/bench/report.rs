@@ -2,7 +2,7 @@
 
 use super::sides::{LIBAIO, Sides};
 use super::target::Target;
-use crate::measure::chart::{self, Bar};
+use crate::measure::chart::{self, Bar, THREADS, URING};
 use crate::measure::{Cost, Plan, Spread, number};
 use anstyle::{AnsiColor, Style};
 use plotters::style::RGBColor;
@@ -36,8 +36,6 @@ pub struct Report {
     rows: Vec<Figures>,
 }
 
-const URING: RGBColor = RGBColor(0x2d, 0x6c, 0xc0);
-const THREADS: RGBColor = RGBColor(0xd9, 0xa4, 0x41);
 const OURS: [(&str, &str, RGBColor); 2] =
     [("uring", "on io_uring", URING), ("threads", "on threads", THREADS)];
 
@@ -133,19 +131,15 @@ impl Report {
     /// # Errors
     /// What keeps the file from being written.
     pub fn draw(&self, path: &Path) -> Result<(), Box<dyn Error>> {
-        let mut bars = Vec::new();
-        for row in &self.rows {
-            for (name, _, colour) in OURS {
-                let figure = row.sides.iter().find(|(side, _)| *side == name);
-                if let Some(ratio) = figure.and_then(|(_, figure)| figure.ratio) {
-                    let again = bars.last().is_some_and(|(of, _): &(&str, Bar)| *of == row.name);
-                    let label = if again { "" } else { &row.name };
-                    let bar = Bar { name: label, value: ratio, marks: Vec::new(), colour };
-                    bars.push((&row.name, bar));
-                }
-            }
-        }
-        let bars: Vec<Bar> = bars.into_iter().map(|(_, bar)| bar).collect();
+        let of = |row: &Figures, name| {
+            let figure = row.sides.iter().find(|(side, _)| *side == name);
+            figure.and_then(|(_, figure)| figure.ratio)
+        };
+        let bars = self.rows.iter().flat_map(|row| {
+            let ratios = OURS.map(|(name, _, colour)| (of(row, name), colour));
+            chart::group(&row.name, ratios)
+        });
+        let bars: Vec<Bar> = bars.collect();
         let key = OURS.map(|(_, name, colour)| (name, colour));
         let base = if self.base() == LIBAIO { "the system's libaio" } else { "plain system calls" };
         let title = format!("aio-rs, to {base}: {}", self.title);

@@ -15,6 +15,9 @@ const MARGIN: u32 = 78;
 /// To the left of the chart.
 pub const NAMES: i32 = 250;
 
+/// Of our engines.
+pub const URING: RGBColor = RGBColor(0x2d, 0x6c, 0xc0);
+pub const THREADS: RGBColor = RGBColor(0xd9, 0xa4, 0x41);
 pub const LESS: RGBColor = RGBColor(0xc8, 0x4c, 0x3e);
 pub const MORE: RGBColor = RGBColor(0x4a, 0x93, 0x5b);
 
@@ -23,6 +26,19 @@ pub struct Bar<'a> {
     pub value: Spread,
     pub marks: Vec<(f64, RGBColor)>,
     pub colour: RGBColor,
+}
+
+/// The bars of one name: it stands at the first.
+pub fn group<'a>(
+    name: &'a str,
+    ratios: impl IntoIterator<Item = (Option<Spread>, RGBColor)>,
+) -> Vec<Bar<'a>> {
+    let there = ratios.into_iter().filter_map(|(ratio, colour)| Some((ratio?, colour)));
+    let bar = |(i, (value, colour))| {
+        let name = if i == 0 { name } else { "" };
+        Bar { name, value, marks: Vec::new(), colour }
+    };
+    there.enumerate().map(bar).collect()
 }
 
 /// Bars from 1, along a logarithmic axis.
