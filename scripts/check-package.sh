@@ -141,4 +141,30 @@ snapshot "$work/after"
 diff "$work/before" "$work/after" >"$work/out" || fail "not everything was removed"
 ok "apt-get purge: nothing is left"
 
+# The container recipes of docs/packages.md, step by step; their CMD behind a filter
+# that refuses io_uring, as Docker's does.
+"${CC:-cc}" -O2 -static c-tests/tools/deny_uring.c -o "$root/deny-uring"
+recipe() {
+	local instruction rest words last='' environment=()
+	while read -r instruction rest; do
+		read -ra words <<<"$rest"
+		case $instruction in
+		FROM) ;; # Debian's image is what this chroot is
+		ENV) environment+=("$rest") ;;
+		COPY) install -D "$build/${words[0]#build/}" "$root${words[1]}" ;;
+		RUN) try "recipe $1: $rest" env "${environment[@]}" sh -c "$rest" ;;
+		CMD)
+			try "recipe $1: $rest" env "${environment[@]}" /deny-uring sh -c "$rest"
+			says 'engine: threads' "recipe $1"
+			;;
+		*) fail "recipe $1 has $instruction" ;;
+		esac
+		last=$instruction
+	done < <(awk -v nth="$1" '/^```/ { inside = $0 == "```dockerfile" && ++seen == nth; next } inside' docs/packages.md)
+	[ "$last" = CMD ] || fail "recipe $1 does not end with CMD"
+	ok "container recipe $1 of docs/packages.md, io_uring refused"
+}
+recipe 1
+recipe 2
+
 echo "$passed passed, 0 failed, 0 skipped"
