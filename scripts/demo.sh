@@ -1,13 +1,15 @@
 #!/bin/bash
 # make demo: the example, and fio on both engines beside the system's libaio.
-# demo.sh BUILD: where `make all` has put the libraries. DEMO_RUNTIME=: how long each
-# figure is measured, 1s.
+# demo.sh BUILD: where `make all` has put the libraries. DEMO_SHORT=1: little of
+# each, to see that it works.
 set -eu
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build}")
 library=$build/preload/libaio-rs-preload.so
 work=$(mktemp -d "$build/demo.XXXXXX") # on the checkout's file system
 trap 'rm -rf "$work"' EXIT
+written=16m read=128m runtime=1s
+[ -z "${DEMO_SHORT:-}" ] || written=1m read=4m runtime=50ms
 calls=io_setup,io_submit,io_getevents,io_pgetevents,io_cancel,io_destroy
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -38,7 +40,7 @@ if ! have fio; then
 	exit 0
 fi
 
-verify=(--ioengine=libaio --directory="$work" --name=verify --rw=randrw --bs=4k --size=16m
+verify=(--ioengine=libaio --directory="$work" --name=verify --rw=randrw --bs=4k --size="$written"
 	--iodepth=32 --direct=1 --numjobs=2 --verify=crc32c --verify_fatal=1
 	--verify_state_save=0 --eta=never --minimal)
 for engine in uring threads; do
@@ -47,7 +49,7 @@ for engine in uring threads; do
 		echo "$engine: crc32c verification FAILED"
 		exit 1
 	}
-	echo "$engine: 2 x 16 MiB written at random and read back, every crc32c is right"
+	echo "$engine: 2 x ${written%m} MiB written at random and read back, every crc32c is right"
 done
 
 # count LIBRARY: the AIO system calls of that fio. strace is to see the program's
@@ -56,7 +58,7 @@ count() {
 	local preload=()
 	[ "$1" = kernel ] || preload=(-E LD_PRELOAD="$library" -E AIO_RS_ENGINE="$1")
 	strace -f -qq --signal=none -e trace=$calls "${preload[@]}" -o "$work/strace" \
-		fio "${verify[@]}" --numjobs=1 --size=2m >"$work/out" || return 1
+		fio "${verify[@]}" --numjobs=1 --size=1m >"$work/out" || return 1
 	grep -c io_ "$work/strace" || true
 }
 if have strace && kernel=$(count kernel); then
@@ -86,12 +88,12 @@ fi
 
 title "3. The same fio job on the system's libaio and on both engines"
 file=$work/speed.dat
-fio --name=fill --filename="$file" --rw=write --bs=1m --size=128m --end_fsync=1 \
+fio --name=fill --filename="$file" --rw=write --bs=1m --size="$read" --end_fsync=1 \
 	--minimal --eta=never >/dev/null
 # iops LIBRARY RW DEPTH DIRECT
 iops() {
-	with "$1" fio --ioengine=libaio --name=speed --filename="$file" --size=128m --rw="$2" \
-		--bs=4k --iodepth="$3" --direct="$4" --time_based --runtime="${DEMO_RUNTIME:-1s}" --ramp_time=200ms \
+	with "$1" fio --ioengine=libaio --name=speed --filename="$file" --size="$read" --rw="$2" \
+		--bs=4k --iodepth="$3" --direct="$4" --time_based --runtime="$runtime" --ramp_time=200ms \
 		--invalidate=0 --minimal --eta=never | awk -F';' '{ printf "%.1f k", ($8 + $49) / 1000; exit }'
 }
 line() { printf '%-36s %12s %12s %12s\n' "$@"; }
