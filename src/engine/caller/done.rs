@@ -43,7 +43,7 @@ impl CallerRing {
     #[cold]
     pub(super) fn fetch(&self) -> bool {
         let Some(_visit) = self.visit() else { return false };
-        let r = self.pages.enter(self.fd.load(Relaxed), true);
+        let r = self.pages.enter(self.fd.load(Relaxed));
         self.look_at_error(r.err());
         r.is_ok()
     }

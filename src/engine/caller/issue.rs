@@ -102,7 +102,9 @@ impl CallerRing {
         if pushed.is_empty() {
             return;
         }
-        let r = self.pages.enter(self.fd.load(Relaxed), false);
+        // With what is done, errors among it: the kernel's mark for that is set
+        // behind the first of it, perhaps by another processor, and late.
+        let r = self.pages.enter(self.fd.load(Relaxed));
         let left = self.pages.queued() as usize;
         if left == 0 {
             return;

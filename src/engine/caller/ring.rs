@@ -289,15 +289,15 @@ impl Pages {
         unsafe { crate::sys!(io_uring_enter, REGISTERED, queued, want, flags, 0usize, 0usize) }
     }
 
-    /// Submits what is queued; with `fetch`, also fetches what is done.
+    /// Submits what is queued, and fetches what is done.
     ///
     /// # Errors
     /// EEXIST: not the owner; EAGAIN, EBUSY, ENOMEM: not now; EBADF and others:
     /// the ring is lost.
-    pub fn enter(&self, fd: c_int, fetch: bool) -> Result<usize, Errno> {
-        let flags = if fetch { ENTER_GETEVENTS } else { 0 };
+    pub fn enter(&self, fd: c_int) -> Result<usize, Errno> {
+        let (queued, flags) = (self.queued(), ENTER_GETEVENTS);
         // SAFETY: what the entries point to lives until their completions.
-        unsafe { crate::sys!(io_uring_enter, fd, self.queued(), 0, flags, 0usize, 0usize) }
+        unsafe { crate::sys!(io_uring_enter, fd, queued, 0, flags, 0usize, 0usize) }
     }
 
     /// Submits what is queued, and sleeps until something is done.
