@@ -1,8 +1,8 @@
 //! A request's life: `aio_get_req`, `aio_complete`, cancel.
 
 use crate::abi::IoEvent;
-use crate::engine::Cancelled;
 use crate::engine::op::{Kind, Op, OpPtr};
+use crate::engine::{Cancelled, Done};
 use crate::errno::Errno;
 use crate::eventfd;
 use crate::kioctx::{AioKiocb, Kioctx};
@@ -185,38 +185,71 @@ pub fn pass_gate(mm: &'static Mm, op: OpPtr) {
 ///
 /// # Safety
 /// As `engine::Complete` says.
-pub unsafe fn complete_pinned(op: OpPtr, res: i64) {
+pub unsafe fn complete_pinned(done: &[Done]) {
     // SAFETY: passed on.
     unsafe {
-        complete(op, res, |mm| {
+        complete(done, |mm, same| {
             if let Some(engine) = mm.engine {
-                engine.signal(op);
+                engine.signal(same);
             }
         });
     }
 }
 
-/// The same for an operation that was run in the caller's thread.
+/// The same for operations that were run in the caller's thread.
 ///
 /// # Safety
 /// As for `complete_pinned`.
-pub unsafe fn complete_unpinned(op: OpPtr, res: i64) {
+pub unsafe fn complete_unpinned(done: &[Done]) {
     let _signals = SignalsBlocked::new();
-    // SAFETY: the operation is not used otherwise.
-    let resfd = unsafe { op.as_ref().args() }.resfd;
-    // SAFETY: passed on.
-    unsafe { complete(op, res, |_| eventfd::signal(resfd, 1)) }
+    // SAFETY: passed on; the operations are not used otherwise.
+    unsafe { complete(done, |_, same| eventfd::signal(resfd_of(&same[0]), same.len() as u64)) }
 }
 
 /// # Safety
-/// `op` is done and used by nobody else.
-unsafe fn complete(op: OpPtr, res: i64, signal: impl FnOnce(&'static Mm)) {
+/// The operation is in the caller's hands.
+unsafe fn resfd_of(done: &Done) -> c_int {
+    // SAFETY: by the caller's word.
+    unsafe { done.op.as_ref().args() }.resfd
+}
+
+/// All events first, then the eventfds, then the sleepers: each is told once.
+///
+/// # Safety
+/// The operations are done and used by nobody else.
+unsafe fn complete(done: &[Done], signal: impl Fn(&'static Mm, &[Done])) {
+    let Some(mm) = mm::mm() else { return };
+    // SAFETY: by the caller's word; a request's context lives as long as it.
+    unsafe {
+        for one in done {
+            publish(mm, *one);
+        }
+        let with_eventfd = done.split(|one| resfd_of(one) < 0);
+        for some in with_eventfd {
+            let pin = |one: &Done| one.op.as_ref().res_pin.load(Relaxed);
+            some.chunk_by(|a, b| pin(a) == pin(b) && resfd_of(a) == resfd_of(b))
+                .for_each(|same| signal(mm, same));
+        }
+        let ctx = |one: &Done| op_to_req(one.op).ctx.load(Relaxed);
+        for same in done.chunk_by(|a, b| ctx(a) == ctx(b)) {
+            wake_up(&*ctx(&same[0]), same.len());
+        }
+        for one in done {
+            aio_free_req(one.op);
+        }
+    }
+}
+
+/// The event of an operation that is done.
+///
+/// # Safety
+/// As for `complete`.
+unsafe fn publish(mm: &'static Mm, Done { op, res }: Done) {
     // SAFETY: by the caller's word; a request's context lives as long as it.
     let (req, args, ctx) = unsafe {
         let req = op_to_req(op);
         (req, op.as_ref().args(), &*req.ctx.load(Relaxed))
     };
-    let Some(mm) = mm::mm() else { return };
     // A cancelled poll reports no events, as the kernel's does.
     let res = if args.kind == Kind::Poll && res == Errno::ECANCELED.neg() { 0 } else { res };
     crate::iovec::release(&mut args.iov);
@@ -235,11 +268,18 @@ unsafe fn complete(op: OpPtr, res: i64, signal: impl FnOnce(&'static Mm)) {
     if args.is_buffered_io() {
         ctx.late.done();
     }
-    if args.resfd >= 0 {
-        signal(mm);
-    }
-    wake_up(ctx, 1);
+}
 
+/// Mirrors the end of `fs/aio.c:iocb_put()`.
+///
+/// # Safety
+/// As for `complete`; the operation is gone.
+unsafe fn aio_free_req(op: OpPtr) {
+    // SAFETY: by the caller's word; a request's context lives as long as it.
+    let (req, ctx) = unsafe {
+        let req = op_to_req(op);
+        (req, &*req.ctx.load(Relaxed))
+    };
     req.life.fetch_add(1, Release);
     ctx.slab.free(req.index);
     ctx.in_flight.fetch_sub(1, Relaxed);

@@ -19,6 +19,10 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
+/// Requests whose events may have left the ring while an engine's threads still
+/// hold them.
+const NOT_FREE_YET: u32 = 256;
+
 /// A request that was deferred (`struct aio_kiocb`). One that finishes inside
 /// io_submit never needs this.
 #[repr(C)]
@@ -359,13 +363,15 @@ impl Kioctx {
     pub fn new(id: u32, max_reqs: u32, wanted: u32, ncpus: u32) -> Result<NonNull<Kioctx>, Errno> {
         let ctx = unused(ncpus)?;
         let made = Ring::setup(u64::from(wanted), id).and_then(|(mut ring, user)| {
-            Slab::new(ring.nr_events - 1).map(|slab| (ring.take(), user, slab)).inspect_err(|_| {
-                // SAFETY: both mappings are known to nobody yet.
-                unsafe {
-                    sys::munmap(user, ring.len());
-                    ring.free();
-                }
-            })
+            Slab::new(ring.nr_events - 1 + NOT_FREE_YET)
+                .map(|slab| (ring.take(), user, slab))
+                .inspect_err(|_| {
+                    // SAFETY: both mappings are known to nobody yet.
+                    unsafe {
+                        sys::munmap(user, ring.len());
+                        ring.free();
+                    }
+                })
         });
         // SAFETY: unused memory; who follows a stale pointer goes no further
         // than to `dead`, which is true until the last line.

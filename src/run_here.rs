@@ -2,7 +2,7 @@
 //! runs buffered I/O, because no engine exists or none could pin its file.
 
 use crate::engine::op::{Kind, OpPtr};
-use crate::engine::{Complete, blocking};
+use crate::engine::{Complete, Done, blocking};
 use crate::errno::Errno;
 use crate::sys;
 use std::sync::atomic::Ordering::Acquire;
@@ -25,5 +25,5 @@ pub unsafe fn run_here(op: OpPtr, complete: Complete) {
         _ => unsafe { blocking::run(args.fd, args) },
     };
     // SAFETY: done, and not used afterwards.
-    unsafe { complete(op, res) };
+    unsafe { complete(&[Done { op, res }]) };
 }

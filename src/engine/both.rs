@@ -5,7 +5,7 @@ use super::caller::{CallerRings, GoOn};
 use super::op::{OpList, OpPtr};
 use super::threads::Threads;
 use super::uring::Uring;
-use super::{Cancelled, Complete, Engine};
+use super::{Cancelled, Complete, Done, Engine};
 use crate::errno::Errno;
 use crate::sys;
 use std::ptr::null_mut;
@@ -109,9 +109,10 @@ impl Engine for Both {
         unsafe { self.of(op).cancel(op, still_there) }
     }
 
-    unsafe fn signal(&self, op: OpPtr) {
-        // SAFETY: passed on.
-        unsafe { self.of(op).signal(op) }
+    unsafe fn signal(&self, ops: &[Done]) {
+        let Some(first) = ops.first() else { return };
+        // SAFETY: passed on; a pin is of one engine.
+        unsafe { self.of(first.op).signal(ops) }
     }
 
     fn caller_rings(&self) -> Option<&'static CallerRings> {

@@ -8,9 +8,9 @@
 //!    to the open files, so that closing and reusing the numbers changes nothing.
 //! 2. `start`, from any thread: as soon as nothing earlier on the file is in the
 //!    way.
-//! 3. the engine calls `Complete` once, on a thread of its own. In it the event
-//!    is published and, with an eventfd, `signal` called once. The operation is
-//!    gone when `Complete` returns.
+//! 3. the engine calls `Complete` once, on a thread of its own, with what else is
+//!    done by then. In it the event is published and `signal` called where there is
+//!    an eventfd. The operation is gone when `Complete` returns.
 
 pub mod blocking;
 pub mod both;
@@ -24,11 +24,18 @@ use crate::errno::Errno;
 use caller::{CallerRings, GoOn};
 use op::{OpList, OpPtr};
 
-/// Called once for each started operation, with the result of the event.
+/// An operation that is done, and the result of its event.
+#[derive(Clone, Copy)]
+pub struct Done {
+    pub op: OpPtr,
+    pub res: i64,
+}
+
+/// Called once for each started operation, for some of them together.
 ///
 /// # Safety
-/// The operation was started and is not used by the engine afterwards.
-pub type Complete = unsafe fn(OpPtr, i64);
+/// The operations were started and are not used by the engine afterwards.
+pub type Complete = unsafe fn(&[Done]);
 
 /// What `Engine::cancel` found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +81,13 @@ pub trait Engine: Sync {
     /// The operation's memory is that of a request slab that outlives the call.
     unsafe fn cancel(&self, op: OpPtr, still_there: &(dyn Fn() -> bool + Sync)) -> Cancelled;
 
-    /// Adds 1 to the operation's pinned eventfd and drops that pin. Never blocks:
-    /// a counter that is full stays full. Called from inside `Complete`.
+    /// Adds 1 to the pinned eventfd for each of the operations, which have the same
+    /// pin, and drops their pins. Never blocks: a counter that is full stays full.
+    /// Called from inside `Complete`.
     ///
     /// # Safety
     /// As for `Complete`; called once for an operation with an eventfd.
-    unsafe fn signal(&self, op: OpPtr);
+    unsafe fn signal(&self, ops: &[Done]);
 
     /// Where there are rings for callers' own requests.
     fn caller_rings(&self) -> Option<&'static CallerRings> {

@@ -2,6 +2,7 @@
 
 use super::life::CallerRing;
 use super::ring::{self, Pending, Wait};
+use crate::engine::Done;
 use crate::engine::op::{Op, OpArgs, OpList, OpPtr};
 use crate::engine::uring::sqe;
 use crate::errno::Errno;
@@ -147,7 +148,7 @@ impl CallerRing {
             return;
         }
         // SAFETY: by the caller's word.
-        unsafe { (self.all().complete)(op, res) };
+        unsafe { (self.all().complete)(&[Done { op, res }]) };
         self.in_flight.fetch_sub(1, AcqRel);
     }
 }

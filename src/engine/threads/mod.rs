@@ -29,7 +29,7 @@ mod run;
 mod tests;
 
 use super::op::{Op, OpList, OpPtr};
-use super::{Cancelled, Complete, Engine};
+use super::{Cancelled, Complete, Done, Engine};
 use crate::errno::Errno;
 use crate::{eventfd, fork, sys, worker};
 use inbox::Inbox;
@@ -193,7 +193,7 @@ impl Threads {
         // SAFETY: by the caller's word.
         unsafe {
             self.drop_file(op.as_ref());
-            (self.complete)(op, res);
+            (self.complete)(&[Done { op, res }]);
         }
     }
 
@@ -248,12 +248,14 @@ impl Engine for Threads {
         unsafe { self.ask_to_cancel(op, still_there) }
     }
 
-    unsafe fn signal(&self, op: OpPtr) {
-        // SAFETY: the operation is ours until its completion returns.
-        let pin = unsafe { op.as_ref() }.res_pin.swap(Op::NO_PIN, Relaxed);
-        if pin != Op::NO_PIN {
-            eventfd::signal(pin as c_int, 1);
-            self.unpin(pin);
+    unsafe fn signal(&self, ops: &[Done]) {
+        for done in ops {
+            // SAFETY: the operation is ours until its completion returns.
+            let pin = unsafe { done.op.as_ref() }.res_pin.swap(Op::NO_PIN, Relaxed);
+            if pin != Op::NO_PIN {
+                eventfd::signal(pin as c_int, 1);
+                self.unpin(pin);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 use super::cancel::CancelRequest;
 use super::queue::Queue;
 use super::{QUEUED, Threads, locked, run};
+use crate::engine::Done;
 use crate::engine::op::OpPtr;
 use crate::errno::Errno;
 use crate::{sys, worker};
@@ -172,7 +173,7 @@ impl Threads {
             // What the completion lets start can be left to this thread.
             self.pool.lock().running -= 1;
             if let Some(res) = done {
-                (self.complete)(op, res);
+                (self.complete)(&[Done { op, res }]);
             }
         }
     }

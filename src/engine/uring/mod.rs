@@ -17,7 +17,7 @@ mod slots;
 pub mod sqe;
 
 use super::op::{OpList, OpPtr};
-use super::{Cancelled, Complete, Engine};
+use super::{Cancelled, Complete, Done, Engine};
 use crate::errno::Errno;
 use crate::{eventfd, fork, sys};
 use cancel::CancelRequest;
@@ -164,15 +164,17 @@ impl Engine for Uring {
         request.wait()
     }
 
-    unsafe fn signal(&self, op: OpPtr) {
+    unsafe fn signal(&self, ops: &[Done]) {
+        let Some(&Done { op, .. }) = ops.first() else { return };
+        let times = ops.len() as u32;
         // SAFETY: the operation is ours until its completion returns.
         let (ring, pin) = unsafe { (Self::home(op), op.as_ref().res_pin.load(Relaxed)) };
         match ring.installed(pin) {
             Some(fd) => {
-                eventfd::signal(fd, 1);
-                ring.unpin(ring.own_fd, pin);
+                eventfd::signal(fd, u64::from(times));
+                ring.unpin_many(ring.own_fd, pin, times);
             }
-            None => service::signal_by_ring(ring, pin),
+            None => (0..times).for_each(|_| service::signal_by_ring(ring, pin)),
         }
     }
 }

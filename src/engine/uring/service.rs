@@ -4,8 +4,8 @@
 use super::cancel::{CancelRequest, GONE, Stage, refuse_cancels};
 use super::ring::Ring;
 use super::{polls, sqe};
-use crate::engine::blocking;
 use crate::engine::op::{Kind, Op, OpPtr, Timeout};
+use crate::engine::{Done, blocking};
 use crate::errno::Errno;
 use crate::{sys, worker};
 use io_uring::{cqueue, opcode, squeue, types};
@@ -28,6 +28,9 @@ const TAGS: u64 = 7;
 const WAITS: u32 = 0;
 const ISSUED: u32 = 1;
 
+/// Operations that are completed together.
+const TOGETHER: usize = 32;
+
 /// Operations that are not kept waiting for the next call into the kernel.
 const MANY: usize = 16;
 
@@ -41,7 +44,9 @@ pub extern "C" fn main(arg: *mut c_void) -> *mut c_void {
     }
     sys::futex_wake(&ring.started, 1);
     if ring.started.load(Relaxed) == 1 {
-        Service { ring, in_flight: 0, futex_armed: false }.run();
+        let none = Done { op: NonNull::dangling(), res: 0 };
+        let (done, done_count) = ([none; TOGETHER], 0);
+        Service { ring, in_flight: 0, futex_armed: false, done, done_count }.run();
         ring.started.store(GONE, SeqCst);
         refuse_cancels(ring);
         // SAFETY: retired, and nothing points to the ring's queues any more.
@@ -69,6 +74,9 @@ pub(super) struct Service {
     /// Requests in the ring, the one that waits on the futex not counted.
     pub(super) in_flight: usize,
     futex_armed: bool,
+    /// The first `done_count` are to be completed.
+    done: [Done; TOGETHER],
+    done_count: usize,
 }
 
 impl Service {
@@ -130,6 +138,7 @@ impl Service {
             self.submit(0);
             self.reap();
             self.finish(op, Errno::ECANCELED.neg());
+            self.complete();
             return;
         }
         self.issue(op, squeue::Flags::empty());
@@ -197,6 +206,7 @@ impl Service {
         loop {
             // SAFETY: this thread alone uses the completion queue.
             let Some(cqe) = (unsafe { self.ring.io_uring.completion_shared().next() }) else {
+                self.complete();
                 return any;
             };
             any = true;
@@ -296,6 +306,7 @@ impl Service {
             total == Errno::ECANCELED.neg() || cancel.is_some() && total == Errno::EINTR.neg();
         self.finish(op, if stopped { Errno::ECANCELED.neg() } else { total });
         if let Some(c) = cancel {
+            self.complete();
             // Answered once both completions are there: c is needed till then.
             match c.stage.get() {
                 Stage::Asked => c.stage.set(Stage::Completed(stopped)),
@@ -306,6 +317,8 @@ impl Service {
 
     /// Does it on this thread, through a descriptor of the thread's own.
     fn run_here(&mut self, op: OpPtr, fd: i32) {
+        // The others are not to wait for it.
+        self.complete();
         // SAFETY: in this thread's hands.
         let args = unsafe { op.as_ref().args() };
         let res = if fd < 0 {
@@ -321,12 +334,25 @@ impl Service {
     }
 
     fn finish(&mut self, op: OpPtr, res: i64) {
-        // SAFETY: in this thread's hands; gone after `complete`.
+        // SAFETY: in this thread's hands until `complete`.
         unsafe {
             op.as_ref().state.store(WAITS, Relaxed);
             self.ring.unpin(self.ring.own_fd, op.as_ref().pin.load(Relaxed));
-            self.ring.pinned.fetch_sub(1, Release);
-            (self.ring.complete)(op, res);
+        }
+        self.done[self.done_count] = Done { op, res };
+        self.done_count += 1;
+        if self.done_count == TOGETHER {
+            self.complete();
+        }
+    }
+
+    /// Completes what is finished.
+    fn complete(&mut self) {
+        let done = &self.done[..std::mem::take(&mut self.done_count)];
+        if !done.is_empty() {
+            // SAFETY: in this thread's hands, and after this in nobody's.
+            unsafe { (self.ring.complete)(done) };
+            self.ring.pinned.fetch_sub(done.len(), Release);
         }
     }
 

@@ -86,12 +86,17 @@ impl Ring {
     /// One user less; the last one lets go of the file. `ring_fd` names the ring
     /// in the calling thread's table.
     pub(super) fn unpin(&self, ring_fd: c_int, index: u32) {
+        self.unpin_many(ring_fd, index, 1);
+    }
+
+    /// The same for some users.
+    pub(super) fn unpin_many(&self, ring_fd: c_int, index: u32, users: u32) {
         if index == Op::NO_PIN {
             return;
         }
         let slot = self.slot(index);
         // AcqRel: the last user comes after all others.
-        if slot.users.fetch_sub(1, AcqRel) != 1 {
+        if slot.users.fetch_sub(users, AcqRel) != users {
             return;
         }
         let installed = slot.installed.swap(NONE, Relaxed);

@@ -2,7 +2,7 @@
 
 use crate::engine::op::{FileTraits, IoVecs, Kind, Op, OpArgs, OpList, OpPtr};
 use crate::engine::threads::Threads;
-use crate::engine::{Cancelled, Engine};
+use crate::engine::{Cancelled, Done, Engine};
 use crate::errno::Errno;
 use crate::sys;
 use std::ffi::c_int;
@@ -39,13 +39,21 @@ impl std::ops::Deref for Req {
     }
 }
 
-unsafe fn complete(op: OpPtr, res: i64) {
+unsafe fn complete(done: &[Done]) {
+    for &one in done {
+        // SAFETY: passed on.
+        unsafe { complete_one(one) };
+    }
+}
+
+unsafe fn complete_one(done: Done) {
+    let Done { op, res } = done;
     // SAFETY: `op` is the first field of an `Inner`, which lives until it is done.
     let inner = unsafe { op.cast::<Inner>().as_ref() };
     // SAFETY: as above.
     if unsafe { inner.op.args() }.resfd >= 0 {
         // SAFETY: called in the completion, once.
-        unsafe { inner.engine.signal(op) };
+        unsafe { inner.engine.signal(&[done]) };
     }
     inner.res.store(res, Relaxed);
     let word = std::ptr::from_ref(&inner.done);
