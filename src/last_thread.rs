@@ -68,8 +68,9 @@ fn only_ours_left() -> bool {
     let looked = sys::each_task(|tid| {
         if let Some(i) = LEAVING.iter().position(|s| s.load(Acquire) == tid) {
             seen[i] = true;
-        } else if !worker::is_ours(tid) && !sys::is_no_thread_of_libc(tid) {
-            others = true;
+        } else if !others && !worker::is_ours(tid) {
+            // One is enough: to ask reads a file.
+            others = !sys::is_no_thread_of_libc(tid);
         }
     });
     // Who has gone for good makes room, and its number may come again.
