@@ -220,7 +220,8 @@ ltp_suite() {
 	dir=$work/ltp.d
 	mkdir "$dir"
 	prepare() { :; }
-	export LTPROOT=${LTP:-/opt/ltp} TMPDIR=$dir
+	# io_setup02 asks for one event more than the host's limit.
+	export LTPROOT=${LTP:-/opt/ltp} TMPDIR=$dir AIO_RS_MAX_NR=kernel
 	for program in "$bin"/io_{setup,destroy,submit,cancel,getevents,pgetevents}[0-9]* "$bin"/aio0[0-9]; do
 		[ ! -x "$program" ] || {
 			any=1
