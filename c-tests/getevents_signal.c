@@ -147,6 +147,37 @@ static void handlers(void)
 	expect("5/28", "nothing is left", ring_count(ctx), 0);
 }
 
+/* No thread of the program takes them, and no other may: neither one that waits
+ * for requests nor one that is at work. */
+static void no_thread_takes_them(void)
+{
+	sigset_t both = one_signal(SIGUSR1);
+	struct iocb sync, *list[1] = { &sync };
+	struct triggers t;
+	int before = handled, fd = temp_file(0), r = 0;
+
+	on_signal(SIGUSR1, count_signal, 0);
+	on_signal(SIGRTMIN, count_signal, 0);
+	sigaddset(&both, SIGRTMIN);
+	MUST(pthread_sigmask(SIG_BLOCK, &both, NULL) == 0);
+	triggers_arm(&t, ctx);
+	io_prep_fsync(&sync, fd);
+	for (int i = 0; i < 48; i++) {
+		MUST(io_submit(ctx, 1, list) == 1);
+		MUST(kill(getpid(), SIGUSR1) == 0 && kill(getpid(), SIGRTMIN) == 0);
+		if (i % 4 == 0)
+			fire(&t, i / 4);
+		r += reap(ctx, 1, 16, ev, 5000);
+	}
+	r += (int)reap_all(ctx, 48 + TRIGGERS - r, ev, 5000);
+	expect("5/25", "sent to the process, blocked in its threads: events", r, 48 + TRIGGERS);
+	expect("5/25", "handler calls", handled - before, 0);
+	MUST(pthread_sigmask(SIG_UNBLOCK, &both, NULL) == 0);
+	expect("5/25", "handler calls when no longer blocked", handled - before, 1 + 48);
+	triggers_close(&t);
+	close(fd);
+}
+
 int main(void)
 {
 	new_context(32, &ctx);
@@ -160,6 +191,7 @@ int main(void)
 	collected("handler", 0);
 	collected("SA_RESTART", SA_RESTART);
 	ignored();
+	no_thread_takes_them();
 	handlers();
 	MUST(io_destroy(ctx) == 0);
 	return check_done();
