@@ -188,7 +188,7 @@ pub fn pass_gate(mm: &'static Mm, op: OpPtr) {
 pub unsafe fn complete_pinned(done: &[Done]) {
     // SAFETY: passed on.
     unsafe {
-        complete(done, |mm, same| {
+        complete(done, true, |mm, same| {
             if let Some(engine) = mm.engine {
                 engine.signal(same);
             }
@@ -203,7 +203,9 @@ pub unsafe fn complete_pinned(done: &[Done]) {
 pub unsafe fn complete_unpinned(done: &[Done]) {
     let _signals = SignalsBlocked::new();
     // SAFETY: passed on; the operations are not used otherwise.
-    unsafe { complete(done, |_, same| eventfd::signal(resfd_of(&same[0]), same.len() as u64)) }
+    unsafe {
+        complete(done, false, |_, same| eventfd::signal(resfd_of(&same[0]), same.len() as u64));
+    }
 }
 
 /// # Safety
@@ -217,11 +219,15 @@ unsafe fn resfd_of(done: &Done) -> c_int {
 ///
 /// # Safety
 /// The operations are done and used by nobody else.
-unsafe fn complete(done: &[Done], signal: impl Fn(&'static Mm, &[Done])) {
+unsafe fn complete(done: &[Done], pinned: bool, signal: impl Fn(&'static Mm, &[Done])) {
     let Some(mm) = mm::mm() else { return };
     // SAFETY: by the caller's word; a request's context lives as long as it.
     unsafe {
         for one in done {
+            if let Some(stats) = mm.stats {
+                let since = op_to_req(one.op).since.load(Relaxed);
+                stats.done(one.op.as_ref(), one.op.as_ref().args(), pinned, since);
+            }
             publish(mm, *one);
         }
         let with_eventfd = done.split(|one| resfd_of(one) < 0);

@@ -73,6 +73,10 @@ impl Batch {
                 if late {
                     ctx.late.deferred();
                 }
+                if let Some(stats) = mm.stats {
+                    // SAFETY: ours until it is started.
+                    req.since.store(stats.deferred(unsafe { op.args() }), Relaxed);
+                }
                 req.life.fetch_add(1, Release);
                 self.list.push(req_to_op(req));
                 Ok(())

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU8, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineChoice {
@@ -30,6 +30,15 @@ pub enum MaxNr {
     Kernel,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stats {
+    Off,
+    /// Counted where aio-rs top can see it.
+    On,
+    /// And told when the process exits.
+    Exit,
+}
+
 /// The settings, parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -38,6 +47,7 @@ pub struct Config {
     pub max_nr: MaxNr,
     pub max_workers: u32,
     pub log_level: log::LevelFilter,
+    pub stats: Stats,
 }
 
 const DEFAULT_MAX_NR: u64 = 1_048_576;
@@ -80,6 +90,10 @@ static MAX_NR: Noted = Noted::new(b"AIO_RS_MAX_NR");
 static THREADS: Noted = Noted::new(b"AIO_RS_THREADS");
 static LOG: Noted = Noted::new(b"AIO_RS_LOG");
 static LOG_FILE: Noted = Noted::new(b"AIO_RS_LOG_FILE");
+static STATS: Noted = Noted::new(b"AIO_RS_STATS");
+static STATS_FILE: Noted = Noted::new(b"AIO_RS_STATS_FILE");
+static ALL: [&Noted; 8] =
+    [&ENGINE, &SUBMIT, &MAX_NR, &THREADS, &LOG, &LOG_FILE, &STATS, &STATS_FILE];
 
 const IDLE: u8 = 0;
 const BUSY: u8 = 1;
@@ -113,7 +127,7 @@ unsafe fn note(envp: *const *const c_char) {
         while !raised && !at.is_null() && !(*at).is_null() {
             let entry = CStr::from_ptr(*at).to_bytes();
             if entry.starts_with(b"AIO_RS_") {
-                for var in [&ENGINE, &SUBMIT, &MAX_NR, &THREADS, &LOG, &LOG_FILE] {
+                for var in ALL {
                     if let Some(b"=") = entry.strip_prefix(var.name).and_then(|r| r.get(..1)) {
                         let value = &entry[var.name.len() + 1..];
                         let len = value.len().min(VALUE - 1);
@@ -140,11 +154,19 @@ fn ensure_noted() {
 
 /// Where log lines go; None: stderr. NUL-terminated.
 pub fn log_file() -> Option<&'static CStr> {
+    path(&LOG_FILE)
+}
+
+/// Where the statistics go at exit; None: stderr.
+pub fn stats_file() -> Option<&'static CStr> {
+    path(&STATS_FILE)
+}
+
+fn path(var: &'static Noted) -> Option<&'static CStr> {
     ensure_noted();
-    let len = LOG_FILE.len.load(Relaxed);
+    let len = var.len.load(Relaxed);
     // SAFETY: noted before; the byte behind the value is 0.
-    (len != UNSET && len > 0)
-        .then(|| unsafe { CStr::from_ptr(LOG_FILE.value.get().cast::<c_char>()) })
+    (len != UNSET && len > 0).then(|| unsafe { CStr::from_ptr(var.value.get().cast::<c_char>()) })
 }
 
 /// Reads the settings; `warn` is called for each value that is not understood,
@@ -164,6 +186,7 @@ pub fn load(warn: &mut dyn FnMut(&str, &str, &str)) -> Config {
         max_nr: MaxNr::Number(DEFAULT_MAX_NR),
         max_workers: DEFAULT_WORKERS,
         log_level: log::LevelFilter::Off,
+        stats: Stats::Off,
     };
     choose(&LOG, "no log", &mut |v| v.parse().map(|l| c.log_level = l).is_ok());
     choose(&ENGINE, "auto", &mut |v| {
@@ -191,6 +214,15 @@ pub fn load(warn: &mut dyn FnMut(&str, &str, &str)) -> Config {
         };
         true
     });
+    choose(&STATS, "0", &mut |v| {
+        c.stats = match v {
+            "0" | "" => Stats::Off,
+            "1" => Stats::On,
+            "exit" => Stats::Exit,
+            _ => return false,
+        };
+        true
+    });
     choose(&THREADS, "64", &mut |v| match v.parse() {
         Ok(n) if n > 0 && n <= 4096 => {
             c.max_workers = n;
@@ -198,5 +230,14 @@ pub fn load(warn: &mut dyn FnMut(&str, &str, &str)) -> Config {
         }
         _ => false,
     });
+    WATCHED.store(c.stats != Stats::Off || c.log_level == log::LevelFilter::Trace, Relaxed);
     c
+}
+
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Whether each call is to be looked at, by the statistics or by the log.
+#[inline]
+pub fn watched() -> bool {
+    WATCHED.load(Relaxed)
 }

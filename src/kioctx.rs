@@ -36,6 +36,8 @@ pub struct AioKiocb {
     /// Odd while a request lives here; grows with each.
     pub life: AtomicU32,
     pub index: u32,
+    /// When it was made, for the statistics.
+    pub since: AtomicU64,
 }
 
 #[repr(C, align(64))]

@@ -19,8 +19,9 @@
 //! `kernel_ctx` (contexts that are the kernel's), `order` (in which order),
 //! `uaccess` (EFAULT without a trap), `task_lock` (signal handlers), `hazard` (uses
 //! of a context), `late` (who expects that io_submit waited), `fork`, `last_thread`,
-//! `guess`, `read_batch`, `sleeper` (whether a context gets a ring of its submitter's own), `polled`
-//! (the poll that finds nothing).
+//! `guess`, `read_batch`, `sleeper` (whether a context gets a ring of its submitter's own),
+//! `polled` (the poll that finds nothing), `watch`, `stats` and `trace` (who wants to see
+//! what is done).
 
 // Cargo builds for its own tests with unwinding, whatever the profile says.
 #[cfg(not(any(panic = "abort", debug_assertions)))]
@@ -58,9 +59,12 @@ mod rw;
 mod sigwait;
 mod slab;
 mod sleeper;
+mod stats;
 mod submit;
 mod sys;
 mod task_lock;
+mod trace;
 mod uaccess;
 mod wait;
+mod watch;
 mod worker;

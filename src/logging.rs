@@ -3,21 +3,31 @@
 //! is not understood is written in any case.
 
 use crate::{config, sys};
+use std::ffi::CStr;
 use std::fmt::Write;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-const LINE: usize = 512;
-
-struct Line {
-    text: [u8; LINE],
+/// Text on the stack; what does not fit is cut.
+pub struct Line<const ROOM: usize> {
+    text: [u8; ROOM],
     len: usize,
 }
 
-impl Write for Line {
+impl<const ROOM: usize> Line<ROOM> {
+    pub fn new() -> Self {
+        Self { text: [0; ROOM], len: 0 }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.text[..self.len]
+    }
+}
+
+impl<const ROOM: usize> Write for Line<ROOM> {
     fn write_str(&mut self, s: &str) -> std::fmt::Result {
-        // One byte is kept for the newline; what does not fit is cut.
-        let n = s.len().min(LINE - 1 - self.len);
+        // One byte is kept for the newline.
+        let n = s.len().min(ROOM - 1 - self.len);
         self.text[self.len..self.len + n].copy_from_slice(&s.as_bytes()[..n]);
         self.len += n;
         Ok(())
@@ -39,13 +49,18 @@ impl log::Log for Sink {
 }
 
 fn emit(level: &str, args: &std::fmt::Arguments) {
-    let mut line = Line { text: [0; LINE], len: 0 };
+    let mut line = Line::<512>::new();
     // SAFETY: getpid passes no memory.
     let pid = unsafe { crate::sys!(getpid) }.unwrap_or(0);
     let _ = write!(line, "aio-rs[{pid}] {}: {args}", level);
     line.text[line.len] = b'\n';
-    let bytes = &line.text[..=line.len];
-    match config::log_file() {
+    line.len += 1;
+    write_out(config::log_file(), line.bytes());
+}
+
+/// Appends to the file, or writes to stderr.
+pub fn write_out(file: Option<&CStr>, bytes: &[u8]) {
+    match file {
         None => {
             let _ = sys::write(2, bytes);
         }

@@ -2,7 +2,7 @@
 //! `lookup_ioctx`, `ioctx_alloc`, `kill_ioctx`, `exit_aio`.
 
 use crate::aio_ring::PAGE_SIZE;
-use crate::config::{Config, MaxNr};
+use crate::config::{Config, MaxNr, watched};
 use crate::engine::caller::{CallerRings, GoOn, NowaitReads, NowaitRings};
 use crate::engine::{self, Complete, Engine};
 use crate::errno::Errno;
@@ -11,6 +11,7 @@ use crate::guess::FdCache;
 use crate::ioctx_table::IoctxTable;
 use crate::kioctx::{Kioctx, KioctxRef};
 use crate::order::OrderTable;
+use crate::stats::{self, Counters};
 use crate::sys::{self, SamePage, SignalsBlocked};
 use crate::{hazard, kernel_ctx, last_thread, logging, maps, polled, uaccess, worker};
 use std::ffi::c_int;
@@ -23,8 +24,10 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 /// All of a process's state. A forked child starts without.
 pub struct Mm {
     ioctx_table: IoctxTable<Kioctx>,
-    /// Contexts by address: what the last look-ups found.
-    recent: [AtomicPtr<Kioctx>; RECENT],
+    /// Contexts by address: what the last look-ups found. `watched`: by calls that
+    /// are looked at, which leaves `recent` empty.
+    recent: Recent,
+    watched: Recent,
     /// Held while the table changes; guards aio_nr, which is per process.
     aio_nr: Mutex<u64>,
     possible_cpus: u32,
@@ -35,9 +38,11 @@ pub struct Mm {
     pub fds: FdCache,
     nowait_rings: NowaitRings,
     pub engine: Option<&'static dyn Engine>,
+    pub stats: Option<&'static Counters>,
 }
 
 const RECENT: usize = 256;
+type Recent = [AtomicPtr<Kioctx>; RECENT];
 
 static MM: ForkCell<Mm> = ForkCell::new();
 
@@ -70,15 +75,16 @@ pub fn mm_or_init(complete: Complete, go_on: GoOn) -> Result<&'static Mm, Errno>
             (&raw mut (*at).pid).write(sys::getpid());
             (&raw mut (*at).config).write(config);
             (&raw mut (*at).order).write(OrderTable::new());
-            (&raw mut (*at).engine).write(engine::choose(&config, complete, go_on));
+            let engine = engine::choose(&config, complete, go_on);
+            (&raw mut (*at).engine).write(engine);
+            (&raw mut (*at).stats).write(stats::open(&config, engine.map(Engine::name)));
         }
     })
 }
 
 impl Mm {
-    #[inline]
-    fn recent(&self, ctx_id: u64) -> &AtomicPtr<Kioctx> {
-        &self.recent[(ctx_id as usize / PAGE_SIZE) % RECENT]
+    fn recent(&self) -> &Recent {
+        if watched() { &self.watched } else { &self.recent }
     }
 
     pub fn caller_rings(&self) -> Option<&'static CallerRings> {
@@ -109,19 +115,32 @@ impl Mm {
 /// the context's address; the program may have changed, moved or unmapped that
 /// page, and another thread may be destroying the context. So it is read through
 /// our own mapping, and the program's address is only ever shown to the kernel.
-#[inline]
 pub fn lookup_ioctx(ctx_id: u64) -> Option<KioctxRef> {
     let mm = mm()?;
+    lookup_recent(mm.recent(), ctx_id).or_else(|| lookup_slowly(mm, ctx_id))
+}
+
+/// The same for a context that was looked up before, in calls that nobody
+/// watches. None: `lookup_ioctx` may know it.
+#[inline(always)]
+pub fn lookup_at_once(ctx_id: u64) -> Option<(&'static Mm, KioctxRef)> {
+    let mm = mm()?;
+    Some((mm, lookup_recent(&mm.recent, ctx_id)?))
+}
+
+#[inline]
+fn slot(recent: &Recent, ctx_id: u64) -> &AtomicPtr<Kioctx> {
+    &recent[(ctx_id as usize / PAGE_SIZE) % RECENT]
+}
+
+#[inline(always)]
+fn lookup_recent(recent: &Recent, ctx_id: u64) -> Option<KioctxRef> {
     // SAFETY: memory of contexts is never unmapped.
-    if let Some(ctx) = unsafe { mm.recent(ctx_id).load(Acquire).as_ref() }
-        && let Some(ctx) = ctx.try_get()
-        && ctx.user_id.load(Acquire) == ctx_id
+    let ctx = unsafe { slot(recent, ctx_id).load(Acquire).as_ref() }?.try_get()?;
+    let is_it = ctx.user_id.load(Acquire) == ctx_id
         && ctx.ring.id().load(Relaxed) == ctx.id
-        && ctx.seen_at(ctx_id)
-    {
-        return Some(ctx);
-    }
-    lookup_slowly(mm, ctx_id)
+        && ctx.seen_at(ctx_id);
+    is_it.then_some(ctx)
 }
 
 #[cold]
@@ -150,15 +169,16 @@ fn lookup_slowly(mm: &'static Mm, ctx_id: u64) -> Option<KioctxRef> {
             }
         }
     }
-    mm.recent(ctx_id).store(std::ptr::from_ref(&*ctx).cast_mut(), Release);
+    slot(mm.recent(), ctx_id).store(std::ptr::from_ref(&*ctx).cast_mut(), Release);
     Some(ctx)
 }
 
 /// The ring at `ctx_id` could not be read: it may have gone.
 #[cold]
 pub fn distrust_ioctx(ctx_id: u64) {
+    let Some(mm) = mm() else { return };
     // SAFETY: memory of contexts is never unmapped.
-    if let Some(ctx) = mm().and_then(|mm| unsafe { mm.recent(ctx_id).load(Acquire).as_ref() }) {
+    if let Some(ctx) = unsafe { slot(mm.recent(), ctx_id).load(Acquire).as_ref() } {
         ctx.distrust();
     }
 }
@@ -195,11 +215,14 @@ pub fn ioctx_alloc(mm: &'static Mm, max_reqs: u32) -> Result<u64, Errno> {
         .ioctx_table
         .add(|id| Kioctx::new(id, max_reqs, wanted, mm.possible_cpus).map(NonNull::as_ptr))?;
     *aio_nr += u64::from(max_reqs);
+    if let Some(stats) = mm.stats {
+        stats.contexts(1, *aio_nr);
+    }
     // SAFETY: memory of contexts is never unmapped.
     let c = unsafe { &*ctx };
     c.sleeper.renew(mm.caller_rings());
     let id = c.user_id.load(Relaxed);
-    mm.recent(id).store(ctx, Release);
+    slot(mm.recent(), id).store(ctx, Release);
     Ok(id)
 }
 
@@ -223,6 +246,9 @@ pub fn kill_ioctx(
         let mut aio_nr = mm.ioctx_lock();
         mm.ioctx_table.remove(ctx.id);
         *aio_nr -= u64::from(ctx.max_reqs);
+        if let Some(stats) = mm.stats {
+            stats.contexts(-1, *aio_nr);
+        }
         let user = ctx.user_id.swap(0, SeqCst);
         uaccess::forget(user, PAGE_SIZE as u64);
         polled::forget(user);

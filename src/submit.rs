@@ -382,6 +382,7 @@ impl Submit<'_> {
                     poll_events: 0,
                     timeout: rw::socket_timeout(file, write),
                     done: t.done,
+                    continued: 0,
                 };
                 self.defer(file, origin, args, order)
             }
@@ -473,5 +474,6 @@ fn bare(file: &File, origin: Origin) -> OpArgs {
         poll_events: 0,
         timeout: Timeout::NONE,
         done: 0,
+        continued: 0,
     }
 }

@@ -56,6 +56,10 @@ struct Mode {
     engine: &'static str,
 }
 
+/// That somebody watches must change nothing.
+const WATCHED: &[(&str, &str)] =
+    &[("AIO_RS_STATS", "1"), ("AIO_RS_LOG", "trace"), ("AIO_RS_LOG_FILE", "/dev/null")];
+
 const MODES: [Mode; 8] = [
     Mode { name: "uring", way: Way::Preload, env: &[("AIO_RS_ENGINE", "uring")], engine: "uring" },
     Mode {
@@ -64,11 +68,11 @@ const MODES: [Mode; 8] = [
         env: &[("AIO_RS_ENGINE", "threads")],
         engine: "threads",
     },
-    Mode { name: "drop-in", way: Way::DropIn, env: &[], engine: "uring" },
+    Mode { name: "drop-in", way: Way::DropIn, env: WATCHED, engine: "uring" },
     Mode {
         name: "drop-in-threads",
         way: Way::DropIn,
-        env: &[("AIO_RS_ENGINE", "threads")],
+        env: &[("AIO_RS_ENGINE", "threads"), WATCHED[0], WATCHED[1], WATCHED[2]],
         engine: "threads",
     },
     Mode { name: "linked", way: Way::Linked, env: &[], engine: "uring" },
@@ -365,7 +369,10 @@ fn print(name: &str, verdict: &Verdict, time: Duration, report: &mut Report) {
 fn check_modes(options: &Options, report: &mut Report) {
     let reached = |mode: Option<&Mode>| {
         let where_is = program_for("where", mode.map(|m| m.way));
-        run(command(&where_is, mode).env("AIO_RS_LOG", "info"), options.limit)
+        run(
+            command(&where_is, mode).env("AIO_RS_LOG", "info").env_remove("AIO_RS_LOG_FILE"),
+            options.limit,
+        )
     };
     let check = |mode: Option<&Mode>| -> Result<(), String> {
         let outcome = reached(mode);

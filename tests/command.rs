@@ -153,6 +153,154 @@ fn run_reaches_the_program_and_doctor_sees_it() {
     }
 }
 
+/// Three cached reads in each of 100 calls, one refused call and one fsync; waits
+/// for a signal to exit if it is given an argument.
+const COUNTS: &str = "#include <libaio.h>\n#include <fcntl.h>\n#include <signal.h>\n\
+    #include <stdio.h>\n#include <stdlib.h>\n#include <sys/wait.h>\n#include <unistd.h>\n\
+    static void end(int s) { exit(0); }\n\
+    int main(int c, char **v) { static char b[4096]; io_context_t x = 0;\n\
+    struct iocb i[3], *p[3]; struct io_event e[3]; int f = open(v[1], O_RDWR | O_CREAT, 0600);\n\
+    if (write(f, b, 4096) != 4096 || io_setup(8, &x)) return 1;\n\
+    for (int n = 0; n < 3; n++) { io_prep_pread(&i[n], f, b, 4096, 0); p[n] = &i[n]; }\n\
+    for (int n = 0; n < 100; n++)\n\
+        if (io_submit(x, 3, p) != 3 || io_getevents(x, 3, 3, e, 0) != 3) return 2;\n\
+    io_prep_fsync(&i[0], f); if (io_submit(x, 1, p) != 1 || io_getevents(x, 1, 1, e, 0) != 1)\n\
+        return 3;\n\
+    i[0].aio_fildes = -1; if (io_submit(x, 1, p) != -9) return 4;\n\
+    if (fork() == 0) { x = 0; return io_setup(8, &x); }\n\
+    if (fork() == 0) { x = 0; _exit(io_setup(8, &x)); }\n\
+    if (vfork() == 0) _exit(0);\n\
+    while (wait(0) > 0);\n\
+    if (c > 2) { signal(SIGTERM, end); printf(\"0\\n\"); fflush(stdout); for (;;) pause(); }\n\
+    return 0; }\n";
+
+/// What `COUNTS` does, as JSON tells it.
+#[track_caller]
+fn check_counts(report: &Value, engine: &str) {
+    assert_eq!(report["engine"], engine, "{report:#}");
+    assert_eq!(report["requests"]["read"]["accepted"], 300, "{report:#}");
+    assert_eq!(report["requests"]["read"]["inline"], 300, "{report:#}");
+    assert_eq!(report["requests"]["fsync"]["accepted"], 1, "{report:#}");
+    assert_eq!(report["requests"]["fsync"][engine], 1, "{report:#}");
+    assert_eq!(report["io_submit"]["calls"], 102, "{report:#}");
+    assert_eq!(report["io_submit"]["refused"], 1, "{report:#}");
+    assert_eq!(report["io_getevents"]["events"], 301, "{report:#}");
+    assert_eq!(report["contexts"], 1, "{report:#}");
+    assert_eq!(report["in_flight"], 0, "{report:#}");
+    assert!(report["microseconds"]["in io_submit"]["p99"].as_f64() > Some(0.0), "{report:#}");
+}
+
+fn pages(pid: u32) -> usize {
+    let files = fs::read_dir("/dev/shm").expect("/dev/shm").flatten();
+    files.filter(|f| f.file_name().to_string_lossy().contains(&format!(".{pid}."))).count()
+}
+
+#[test]
+fn a_process_is_counted_while_it_runs_and_when_it_ends() {
+    let dir = dir();
+    let (data, summary) = (dir.path().join("data"), dir.path().join("summary"));
+    let program = compile(dir.path(), "counts", COUNTS, &["-laio"]);
+    for engine in support::ours::ENGINES {
+        let mut child = aio_rs(&["run", "--engine", engine])
+            .arg(format!("--stats={}", summary.display()))
+            .args([&program, &data])
+            .arg("wait")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("aio-rs run");
+        let mut first = [0; 2];
+        child.stdout.as_mut().expect("piped").read_exact(&mut first).expect("its line");
+        let pid = child.id().to_string();
+        let stats = run(&mut aio_rs(&["stats", &pid, "--json"]));
+        let top = run(&mut aio_rs(&["top", &pid, "--json", "--count", "1"]));
+        let metrics = run(&mut aio_rs(&["stats", &pid, "--format", "prometheus"]));
+        let screen = run(Command::new("script")
+            .args(["-qec"])
+            .arg(format!(
+                "stty cols 120 rows 40; {} top {pid} --count 1",
+                Artefacts::get().command().display()
+            ))
+            .arg("/dev/null"));
+        let seen = pages(child.id());
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("kill");
+        let ended = child.wait().expect("wait");
+
+        assert!(ended.success(), "{ended}");
+        for out in [stats, top] {
+            check_counts(&serde_json::from_str(&out.stdout).expect("JSON"), engine);
+        }
+        let line = format!(
+            "aio_rs_requests_total{{pid=\"{pid}\",name=\"counts\",kind=\"read\",way=\"inline\"}} 300"
+        );
+        assert!(metrics.stdout.lines().any(|l| l == line), "{}", metrics.stdout);
+        for text in ["aio-rs top", "counts", "microseconds"] {
+            assert!(screen.stdout.contains(text), "{text}: {screen:?}");
+        }
+        assert_eq!((seen, pages(child.id())), (1, 0));
+        let told = fs::read_to_string(&summary).expect("a summary");
+        // The forked children tell of their own.
+        assert_eq!(told.matches("aio-rs: process ").count(), 3, "{told}");
+        assert_eq!(told.matches("301 requests in 102 calls of io_submit").count(), 1, "{told}");
+        assert_eq!(told.matches(" 0 requests in 0 calls of io_submit").count(), 2, "{told}");
+        fs::remove_file(&summary).expect("the summary");
+    }
+}
+
+#[test]
+fn nothing_is_counted_unless_asked_for() {
+    let dir = dir();
+    let program = compile(dir.path(), "waits", WAITS, &["-laio"]);
+    let mut child =
+        aio_rs(&["run"]).arg(&program).stdout(Stdio::piped()).spawn().expect("aio-rs run");
+    let mut first = [0; 2];
+    child.stdout.as_mut().expect("piped").read_exact(&mut first).expect("its line");
+    let found = pages(child.id());
+    let stats = run(&mut aio_rs(&["stats", &child.id().to_string()]));
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+    assert_eq!(found, 0);
+    assert_eq!(stats.end, End::Exit(1));
+    assert!(stats.stderr.contains("AIO_RS_STATS=1"), "{}", stats.stderr);
+}
+
+#[test]
+fn top_removes_what_a_killed_process_left() {
+    let dir = dir();
+    let program = compile(dir.path(), "waits", WAITS, &["-laio"]);
+    let mut child = aio_rs(&["run", "--stats"])
+        .arg(&program)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("aio-rs run");
+    let mut first = [0; 2];
+    child.stdout.as_mut().expect("piped").read_exact(&mut first).expect("its line");
+    let top = || run(&mut aio_rs(&["top", "--json", "--count", "1"]));
+    top();
+    let alive = pages(child.id());
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+    let left = pages(child.id());
+    top();
+    assert_eq!((alive, left, pages(child.id())), (1, 1, 0));
+}
+
+#[test]
+fn trace_shows_the_calls() {
+    let dir = dir();
+    let (data, log) = (dir.path().join("data"), dir.path().join("log"));
+    let program = compile(dir.path(), "counts", COUNTS, &["-laio"]);
+    let out =
+        run(aio_rs(&["run", "--log", "trace", "--log-file"]).arg(&log).args([&program, &data]));
+    assert!(out.success(), "{out:?}");
+    let log = fs::read_to_string(log).expect("a log");
+    let has = |words: &[&str]| log.lines().any(|line| words.iter().all(|w| line.contains(w)));
+    assert!(has(&["io_setup(8, [0x", "]) = 0 <0."]), "{log}");
+    assert!(has(&["io_submit(0x", ", 3, [{PREAD, fd=3, buf=0x", "nbytes=4096, offset=0"]), "{log}");
+    assert!(has(&["io_getevents(0x", ", 3, 3, [{data=0x0, obj=0x", "res=4096}", "NULL) = 3 <"]));
+    assert!(has(&["io_submit(0x", ", 1, [{FSYNC, fd=3, data=0x0}]) = 1 <"]), "{log}");
+    assert!(has(&["io_submit(0x", "{FSYNC, fd=-1", "= -1 (Bad file descriptor"]), "{log}");
+}
+
 #[test]
 fn doctor_knows_the_machine() {
     let (status, report) = doctor(&[]);

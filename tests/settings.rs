@@ -56,7 +56,8 @@ fn build(dir: &Path, name: &str, source: &str, args: &[&str]) -> PathBuf {
 
 /// Stdout and the lines of stderr.
 fn said(command: &mut Command) -> (String, Vec<String>) {
-    for name in ["ENGINE", "SUBMIT", "MAX_NR", "THREADS", "LOG", "LOG_FILE"] {
+    for name in ["ENGINE", "SUBMIT", "MAX_NR", "THREADS", "LOG", "LOG_FILE", "STATS", "STATS_FILE"]
+    {
         let name = format!("AIO_RS_{name}");
         if !command.get_envs().any(|(known, _)| known == name.as_str()) {
             command.env_remove(name);

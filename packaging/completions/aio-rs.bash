@@ -31,6 +31,12 @@ _aio__rs() {
             aio__rs,run)
                 cmd="aio__rs__subcmd__run"
                 ;;
+            aio__rs,stats)
+                cmd="aio__rs__subcmd__stats"
+                ;;
+            aio__rs,top)
+                cmd="aio__rs__subcmd__top"
+                ;;
             aio__rs__subcmd__help,bench)
                 cmd="aio__rs__subcmd__help__subcmd__bench"
                 ;;
@@ -46,6 +52,12 @@ _aio__rs() {
             aio__rs__subcmd__help,run)
                 cmd="aio__rs__subcmd__help__subcmd__run"
                 ;;
+            aio__rs__subcmd__help,stats)
+                cmd="aio__rs__subcmd__help__subcmd__stats"
+                ;;
+            aio__rs__subcmd__help,top)
+                cmd="aio__rs__subcmd__help__subcmd__top"
+                ;;
             *)
                 ;;
         esac
@@ -53,7 +65,7 @@ _aio__rs() {
 
     case "${cmd}" in
         aio__rs)
-            opts="-h -V --help --version run doctor bench probe help"
+            opts="-h -V --help --version run doctor bench top stats probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -159,7 +171,7 @@ _aio__rs() {
             return 0
             ;;
         aio__subcmd__rs__subcmd__help)
-            opts="run doctor bench probe help"
+            opts="run doctor bench top stats probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -242,6 +254,34 @@ _aio__rs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aio__subcmd__rs__subcmd__help__subcmd__stats)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aio__subcmd__rs__subcmd__help__subcmd__top)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aio__subcmd__rs__subcmd__probe)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -257,7 +297,7 @@ _aio__rs() {
             return 0
             ;;
         aio__subcmd__rs__subcmd__run)
-            opts="-h --engine --max-nr --log --log-file --library --help"
+            opts="-h --engine --max-nr --stats --log --log-file --library --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -269,6 +309,21 @@ _aio__rs() {
                     ;;
                 --max-nr)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stats)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --log)
@@ -303,6 +358,46 @@ _aio__rs() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aio__subcmd__rs__subcmd__stats)
+            opts="-h --format --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "text json prometheus" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aio__subcmd__rs__subcmd__top)
+            opts="-h --interval --count --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

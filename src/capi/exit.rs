@@ -1,7 +1,8 @@
 //! exit(3): what was submitted gets done before the process ends, as with the
-//! kernel, which finishes a dead process's requests itself.
+//! kernel, which finishes a dead process's requests itself. And the statistics are
+//! told.
 
-use crate::{aio_kiocb, hazard, mm, sys};
+use crate::{aio_kiocb, hazard, mm, stats, sys};
 use std::sync::atomic::Ordering::Acquire;
 
 #[used]
@@ -10,6 +11,15 @@ static DESTRUCTOR: extern "C" fn() = destructor;
 
 extern "C" fn destructor() {
     finish(i64::MAX);
+    tell_statistics();
+}
+
+pub(super) fn tell_statistics() {
+    if let Some(mm) = mm::mm()
+        && let Some(stats) = mm.stats
+    {
+        stats::finish(stats, &mm.config);
+    }
 }
 
 /// Waits for what was submitted. A signal handler may have come here out of a call

@@ -5,7 +5,7 @@
 //!
 //! All may be called in signal handlers and in the children of fork and vfork.
 
-use super::exit::finish;
+use super::exit::{finish, tell_statistics};
 use crate::sys;
 use std::arch::naked_asm;
 use std::ffi::{c_char, c_int, c_void};
@@ -20,6 +20,7 @@ const PATIENCE_NS: i64 = 10_000_000_000;
 #[unsafe(no_mangle)]
 extern "C" fn _exit(status: c_int) -> ! {
     finish(PATIENCE_NS);
+    tell_statistics();
     loop {
         // SAFETY: passes no memory, and does not return.
         let _ = unsafe { sys!(exit_group, status) };

@@ -13,10 +13,11 @@ use crate::batch;
 use crate::engine::caller;
 use crate::errno::Errno;
 use crate::kioctx::KioctxRef;
-use crate::mm::{self, Mm, lookup_ioctx};
+use crate::mm::{self, Mm, lookup_at_once, lookup_ioctx};
 use crate::read_events::{Until, read_events};
 use crate::sys::Sysno;
-use crate::{kernel_ctx, last_thread, polled, submit, sys, uaccess};
+use crate::trace::Call;
+use crate::{kernel_ctx, last_thread, polled, submit, sys, uaccess, watch};
 use std::ffi::{c_int, c_long};
 use std::mem::offset_of;
 
@@ -37,6 +38,10 @@ pub extern "C" fn io_setup(maxevents: c_int, ctxp: *mut io_context_t) -> c_int {
 symver!("io_setup", "io_setup@@LIBAIO_0.4");
 
 pub(super) fn setup(nr_events: u32, ctxp: u64) -> Result<i64, Errno> {
+    watch::setup(nr_events, ctxp, || do_setup(nr_events, ctxp))
+}
+
+fn do_setup(nr_events: u32, ctxp: u64) -> Result<i64, Errno> {
     if uaccess::get_user_probed::<usize>(ctxp)? != 0 || nr_events == 0 {
         return Err(Errno::EINVAL);
     }
@@ -66,6 +71,10 @@ pub extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
 symver!("io_destroy", "io_destroy@@LIBAIO_0.4");
 
 pub(super) fn destroy(ctx_id: u64) -> Result<i64, Errno> {
+    watch::call(|| Call::Destroy { ctx: ctx_id }, || do_destroy(ctx_id))
+}
+
+fn do_destroy(ctx_id: u64) -> Result<i64, Errno> {
     let Some((mm, ctx)) = find(ctx_id) else {
         return kernel_ctx::call(Sysno::io_destroy, [ctx_id, 0, 0, 0, 0, 0]);
     };
@@ -101,14 +110,30 @@ symver!("io_submit", "io_submit@@LIBAIO_0.1");
 
 #[inline]
 pub(super) fn submit(ctx_id: u64, nr: c_long, ios: u64) -> Result<i64, Errno> {
+    if nr >= 0
+        && let Some((mm, ctx)) = lookup_at_once(ctx_id)
+    {
+        uaccess::look_at_clock();
+        polled::submitted(ctx_id);
+        return submit::io_submit(mm, &ctx, nr, ios);
+    }
+    submit_slowly(ctx_id, nr, ios)
+}
+
+#[cold]
+fn submit_slowly(ctx_id: u64, nr: c_long, ios: u64) -> Result<i64, Errno> {
+    uaccess::look_at_clock();
+    polled::submitted(ctx_id);
+    watch::call(|| Call::submit(ctx_id, nr, ios), || do_submit(ctx_id, nr, ios))
+}
+
+fn do_submit(ctx_id: u64, nr: c_long, ios: u64) -> Result<i64, Errno> {
     if nr < 0 {
         return Err(Errno::EINVAL);
     }
     let Some((mm, ctx)) = find(ctx_id) else {
         return kernel_ctx::call(Sysno::io_submit, [ctx_id, nr as u64, ios, 0, 0, 0]);
     };
-    uaccess::look_at_clock();
-    polled::submitted(ctx_id);
     submit::io_submit(mm, &ctx, nr, ios)
 }
 
@@ -127,6 +152,10 @@ pub extern "C" fn io_cancel(ctx: io_context_t, iocb: *mut iocb, evt: *mut io_eve
 symver!("io_cancel", "io_cancel@@LIBAIO_0.4");
 
 pub(super) fn cancel(ctx_id: u64, iocb: u64, event: u64) -> Result<i64, Errno> {
+    watch::call(|| Call::Cancel { ctx: ctx_id, iocb }, || do_cancel(ctx_id, iocb, event))
+}
+
+fn do_cancel(ctx_id: u64, iocb: u64, event: u64) -> Result<i64, Errno> {
     let key_at = iocb.wrapping_add(offset_of!(crate::abi::Iocb, key) as u64);
     let key = uaccess::get_user_probed::<u32>(key_at)?;
     let Some((mm, ctx)) = find(ctx_id) else {
@@ -179,11 +208,40 @@ pub(super) fn getevents(
     shortcut: bool,
 ) -> Result<i64, Errno> {
     uaccess::look_at_clock();
-    let (until, zero) = read_timeout(timeout)?;
-    if zero && shortcut && aio_ring_is_empty(ctx_id) {
-        remember_poll(ctx_id, timeout);
-        return Ok(0);
+    if let Ok((until, zero)) = read_timeout(timeout) {
+        if zero && shortcut && aio_ring_is_empty(ctx_id) {
+            remember_poll(ctx_id, timeout);
+            return Ok(0);
+        }
+        if let Some((_, ctx)) = lookup_at_once(ctx_id) {
+            return read_events(ctx, min_nr, nr, events, until, None);
+        }
     }
+    getevents_slowly(ctx_id, min_nr, nr, events, timeout)
+}
+
+#[cold]
+fn getevents_slowly(
+    ctx_id: u64,
+    min_nr: c_long,
+    nr: c_long,
+    events: u64,
+    timeout: u64,
+) -> Result<i64, Errno> {
+    watch::call(
+        || Call::GetEvents { ctx: ctx_id, min_nr, nr, events, timeout },
+        || do_getevents(ctx_id, min_nr, nr, events, timeout),
+    )
+}
+
+fn do_getevents(
+    ctx_id: u64,
+    min_nr: c_long,
+    nr: c_long,
+    events: u64,
+    timeout: u64,
+) -> Result<i64, Errno> {
+    let (until, _) = read_timeout(timeout)?;
     let Some(ctx) = lookup_ioctx(ctx_id) else {
         let args = [ctx_id, min_nr as u64, nr as u64, events, timeout, 0];
         return kernel_ctx::call(Sysno::io_getevents, args);
@@ -295,6 +353,21 @@ pub(super) fn pgetevents(
         return getevents(ctx_id, min_nr, nr, events, timeout, shortcut);
     }
     uaccess::look_at_clock();
+    watch::call(
+        || Call::GetEvents { ctx: ctx_id, min_nr, nr, events, timeout },
+        || do_pgetevents(ctx_id, min_nr, nr, events, timeout, usig, shortcut),
+    )
+}
+
+fn do_pgetevents(
+    ctx_id: u64,
+    min_nr: c_long,
+    nr: c_long,
+    events: u64,
+    timeout: u64,
+    usig: AioSigset,
+    shortcut: bool,
+) -> Result<i64, Errno> {
     let (until, zero) = read_timeout(timeout)?;
     if zero && shortcut && aio_ring_is_empty(ctx_id) {
         return Ok(0);

@@ -75,6 +75,10 @@ impl Both {
 }
 
 impl Engine for Both {
+    fn name(&self) -> &'static str {
+        self.uring.name()
+    }
+
     unsafe fn pin(&self, batch: &mut OpList, pinned: &mut OpList) -> Result<(), Errno> {
         for op in batch.iter() {
             op.by_threads.store(false, Relaxed);

@@ -48,6 +48,9 @@ pub enum Cancelled {
 }
 
 pub trait Engine: Sync {
+    /// As AIO_RS_ENGINE has it.
+    fn name(&self) -> &'static str;
+
     /// Pins the files (and eventfds) of `batch`, in the thread that called
     /// io_submit. Takes the operations that it could pin out of the list's front
     /// and appends them to `pinned`; stops at the first that it could not.
@@ -100,26 +103,23 @@ pub trait Engine: Sync {
 /// None: neither can be had; io_submit then does everything itself.
 pub fn choose(config: &Config, complete: Complete, go_on: GoOn) -> Option<&'static dyn Engine> {
     let workers = config.max_workers;
-    let uring =
-        || both::Both::start(complete, go_on, workers).map(|e| ("uring", e as &'static dyn Engine));
-    let threads = || {
-        threads::Threads::start(complete, workers).map(|e| ("threads", e as &'static dyn Engine))
-    };
+    let uring = || both::Both::start(complete, go_on, workers).map(|e| e as &'static dyn Engine);
+    let threads = || threads::Threads::start(complete, workers).map(|e| e as &'static dyn Engine);
     let (first, second, why): (Start, Start, _) = match config.engine {
         EngineChoice::Auto => (&uring, &threads, "the first choice"),
         EngineChoice::Uring => (&uring, &threads, "as set by AIO_RS_ENGINE"),
         EngineChoice::Threads => (&threads, &uring, "as set by AIO_RS_ENGINE"),
     };
     let refused = match first() {
-        Ok((name, engine)) => {
-            log::info!("engine: {name} ({why})");
+        Ok(engine) => {
+            log::info!("engine: {} ({why})", engine.name());
             return Some(engine);
         }
         Err(e) => e,
     };
     match second() {
-        Ok((name, engine)) => {
-            log::info!("engine: {name} (the other is refused: {refused})");
+        Ok(engine) => {
+            log::info!("engine: {} (the other is refused: {refused})", engine.name());
             Some(engine)
         }
         Err(e) => {
@@ -129,4 +129,4 @@ pub fn choose(config: &Config, complete: Complete, go_on: GoOn) -> Option<&'stat
     }
 }
 
-type Start<'a> = &'a dyn Fn() -> Result<(&'static str, &'static dyn Engine), Errno>;
+type Start<'a> = &'a dyn Fn() -> Result<&'static dyn Engine, Errno>;

@@ -124,6 +124,8 @@ pub struct OpArgs {
     pub timeout: Timeout,
     /// Bytes moved so far: short transfers are continued.
     pub done: u64,
+    /// How often.
+    pub continued: u32,
 }
 
 impl OpArgs {
@@ -131,6 +133,8 @@ impl OpArgs {
     pub fn advance(&mut self, n: u64) {
         self.done += n;
         self.iov.advance(n);
+        let full = self.traits.seekable || self.kind == Kind::Write;
+        self.continued += u32::from(full && self.iov.total > 0);
         if self.pos >= 0 {
             self.pos += n as i64;
         }

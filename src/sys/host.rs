@@ -75,6 +75,33 @@ pub fn getpid() -> c_int {
     unsafe { sys!(getpid) }.unwrap_or(0) as c_int
 }
 
+/// When this process was started, since boot in clock ticks; 0 without /proc.
+pub fn start_time() -> u64 {
+    let mut buf = [0; 512];
+    // The 22nd field; the second, a name in brackets, may hold anything.
+    let stat = read_start(c"/proc/self/stat", &mut buf).and_then(|s| s.rsplit_once(") "));
+    stat.and_then(|(_, rest)| rest.split(' ').nth(19)?.parse().ok()).unwrap_or(0)
+}
+
+/// What getpid's answer is a number of; 0 without /proc.
+pub fn pid_namespace() -> u64 {
+    let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    let path = c"/proc/self/ns/pid".as_ptr();
+    // SAFETY: the path is NUL-terminated; zeroes are a valid `stat`.
+    unsafe {
+        let _ = sys!(newfstatat, libc::AT_FDCWD, path, st.as_mut_ptr(), 0);
+        st.assume_init().st_ino
+    }
+}
+
+/// CLOCK_BOOTTIME.
+pub fn boot_time_ns() -> u64 {
+    let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock always exists; the vDSO call does not fail or set errno.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut ts) };
+    ts.tv_sec as u64 * 1_000_000_000 + ts.tv_nsec as u64
+}
+
 pub fn gettid() -> c_int {
     // SAFETY: no memory is passed.
     unsafe { sys!(gettid) }.unwrap_or(0) as c_int

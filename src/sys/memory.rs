@@ -47,6 +47,16 @@ pub fn mmap_anon(len: usize, flags: c_int) -> Result<*mut c_void, Errno> {
     .map(|p| p as *mut c_void)
 }
 
+/// The beginning of a file, shared with whoever has it.
+///
+/// # Errors
+/// As mmap(2).
+pub fn map_shared(fd: c_int, len: usize) -> Result<*mut c_void, Errno> {
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address that the kernel chooses.
+    unsafe { sys!(mmap, 0usize, len, prot, libc::MAP_SHARED, fd, 0usize) }.map(|p| p as *mut c_void)
+}
+
 /// munmap(2)
 ///
 /// # Safety

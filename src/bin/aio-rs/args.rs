@@ -18,6 +18,8 @@ pub enum Command {
     Run(Run),
     Doctor(Doctor),
     Bench(Bench),
+    Top(Top),
+    Stats(Stats),
     /// Load a library and make a context: what doctor asks a child of its own
     #[command(hide = true)]
     Probe {
@@ -42,6 +44,10 @@ pub struct Run {
     /// fs.aio-max-nr says
     #[arg(long, value_name = "N")]
     pub max_nr: Option<String>,
+    /// Count, for aio-rs top and aio-rs stats, and tell at exit: on standard error, or in FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "-", value_hint = ValueHint::FilePath)]
+    pub stats: Option<PathBuf>,
     /// What to log
     #[arg(long, value_name = "LEVEL", value_enum)]
     pub log: Option<Log>,
@@ -113,6 +119,47 @@ pub struct Bench {
     /// The system's libaio [default: the one that the loader finds]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub system: Option<PathBuf>,
+}
+
+/// Watch the processes that run on aio-rs and count
+///
+/// Those are the processes that were started with AIO_RS_STATS=1, or by aio-rs run --stats, and
+/// that are yours to look at. Pages that killed processes have left behind are removed. Arrow
+/// keys choose a process, q ends.
+#[derive(Args, Debug)]
+pub struct Top {
+    /// Only this process
+    pub pid: Option<i32>,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub interval: f64,
+    /// End after so many looks
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    /// Print a line of JSON for each process and look
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show what a process has counted so far
+///
+/// It has to be started with AIO_RS_STATS=1, or by aio-rs run --stats.
+#[derive(Args, Debug)]
+pub struct Stats {
+    pub pid: i32,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+    /// The text format that Prometheus reads
+    Prometheus,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

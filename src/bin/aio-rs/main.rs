@@ -6,8 +6,19 @@ mod doctor;
 mod library;
 #[allow(dead_code)] // make bench has use for all of it
 mod measure;
+mod pages;
 mod probe;
 mod run;
+/// The library's, which records; here they are only read.
+#[allow(dead_code)]
+#[path = "../../stats"]
+mod stats {
+    pub mod histogram;
+    pub mod page;
+    pub mod summary;
+}
+mod tell;
+mod top;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -18,6 +29,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Stats(args) => tell::run(&args),
         Command::Probe { library } => probe::run(&library),
     }
 }

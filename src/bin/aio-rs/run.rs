@@ -2,7 +2,7 @@
 
 use crate::args::{Engine, Log, Run};
 use crate::doctor::program;
-use crate::{fail, library};
+use crate::{fail, library, pages};
 use clap::ValueEnum;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -47,6 +47,13 @@ fn settings(args: &Run) -> Vec<(&'static str, OsString)> {
     }
     if let Some(max_nr) = &args.max_nr {
         settings.push(("AIO_RS_MAX_NR", max_nr.to_string().into()));
+    }
+    if let Some(file) = &args.stats {
+        pages::sweep();
+        settings.push(("AIO_RS_STATS", "exit".into()));
+        if file.as_os_str() != "-" {
+            settings.push(("AIO_RS_STATS_FILE", absolute(file)));
+        }
     }
     if let Some(log) = args.log {
         settings.push(("AIO_RS_LOG", word::<Log>(log)));

@@ -225,6 +225,10 @@ extern "C" fn close_in_child() {
 }
 
 impl Engine for Threads {
+    fn name(&self) -> &'static str {
+        "threads"
+    }
+
     unsafe fn pin(&self, batch: &mut OpList, pinned: &mut OpList) -> Result<(), Errno> {
         // SAFETY: passed on.
         unsafe { self.send_batch(batch, pinned) }

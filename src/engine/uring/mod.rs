@@ -107,6 +107,10 @@ impl Uring {
 }
 
 impl Engine for Uring {
+    fn name(&self) -> &'static str {
+        "uring"
+    }
+
     unsafe fn pin(&self, batch: &mut OpList, pinned: &mut OpList) -> Result<(), Errno> {
         let mut index = self.current.load(Relaxed);
         let mut met = Met::new();
