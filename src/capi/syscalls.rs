@@ -265,8 +265,9 @@ fn polls_nothing_again(ctx_id: u64, timeout: u64) -> bool {
     polled::is_known(ctx_id, timeout)
         && unsafe {
             (&raw const (*ring).magic).read_volatile() == AIO_RING_MAGIC
-                && (&raw const (*until).tv_sec).read_unaligned() == 0
-                && (&raw const (*until).tv_nsec).read_unaligned() == 0
+                && (&raw const (*until).tv_sec).read_unaligned()
+                    | (&raw const (*until).tv_nsec).read_unaligned()
+                    == 0
                 && (&raw const (*ring).head).read_volatile()
                     == (&raw const (*ring).tail).read_volatile()
         }
