@@ -65,6 +65,7 @@ impl Sides {
         for engine in ["uring", "threads"] {
             let (chosen, why) = engine::ask(&self.library, Some(engine))?;
             if chosen != engine {
+                let why = why.rsplit_once("refused: ").map_or(&*why, |(_, why)| why);
                 self.notes.push(format!("{engine} is left out: {why}; see aio-rs doctor"));
                 continue;
             }

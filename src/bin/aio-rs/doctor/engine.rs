@@ -63,7 +63,7 @@ pub fn ask(library: &Path, asked: Option<&str>) -> Result<(String, String), Stri
     match chosen {
         Some((_, chosen)) if out.status.success() => {
             let (engine, why) = chosen.split_once(" (").unwrap_or((chosen, ")"));
-            Ok((engine.to_owned(), why.trim_end_matches(')').to_owned()))
+            Ok((engine.to_owned(), why.strip_suffix(')').unwrap_or(why).to_owned()))
         }
         _ => Err(said.trim().to_owned()),
     }
