@@ -515,6 +515,41 @@ fn bench_refuses_what_it_could_harm_or_not_measure() {
     assert!(out.stderr.contains("unset LD_PRELOAD"), "{out:?}");
 }
 
+const LOSETUP: &str = "/sbin/losetup";
+
+/// Detached when dropped.
+struct LoopDevice(String);
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        run(Command::new(LOSETUP).arg("-d").arg(&self.0));
+    }
+}
+
+#[test]
+fn bench_only_reads_a_block_device() {
+    let dir = dir();
+    let image = dir.path().join("image");
+    let content: Vec<u8> =
+        (0..2 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    fs::write(&image, &content).expect("a file");
+    let mut losetup = Command::new(LOSETUP);
+    let out = losetup.args(["--show", "-f"]).arg(&image).output();
+    let Some(out) = out.ok().filter(|out| out.status.success()) else {
+        // Only root can have a loop device, and not everywhere.
+        return;
+    };
+    let device = LoopDevice(String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    let refused = run(aio_rs(&["bench", "--write"]).arg(&device.0));
+    assert_eq!(refused.end, End::Exit(2), "{refused:?}");
+    let report = bench(aio_rs(&["bench", "--seconds", "1", "--json"]).arg(&device.0));
+    has_figures(&report, &["libaio", "uring", "threads", "plain"]);
+    let rows = rows(&report).concat();
+    assert!(rows.contains("cold reads") && !rows.contains("write"), "{rows}");
+    drop(device);
+    assert!(fs::read(&image).expect("the file") == content);
+}
+
 #[test]
 fn bench_does_without_libaio_and_without_io_uring() {
     let dir = dir();

@@ -43,7 +43,7 @@ impl Report {
     pub fn new(target: &Target, sides: &Sides, plan: Plan) -> Self {
         let mut notes = sides.notes.clone();
         if target.is_memory() {
-            notes.push(format!("{} is memory: this says nothing of a disk", target.file_system));
+            notes.push("This file system is memory: the figures say nothing of a disk".into());
         }
         let path = |path: &PathBuf| path.display().to_string();
         let about = json!({
@@ -60,7 +60,8 @@ impl Report {
             "slice_ms": plan.length.as_secs_f64() * 1e3,
             "notes": notes,
         });
-        let title = format!("{} ({}, {})", path(&target.path), target.kind, target.file_system);
+        let on = target.file_system.as_ref().map_or(String::new(), |name| format!(", {name}"));
+        let title = format!("{} ({}{on})", path(&target.path), target.kind);
         let names = sides.all.iter().map(|side| side.name).collect();
         Self { about, title, names, notes, rows: Vec::new() }
     }

@@ -14,6 +14,7 @@ const MIB: u64 = 1 << 20;
 /// Of the file that is made in a directory.
 const MADE: u64 = 64 * MIB;
 const LEAST: u64 = MIB;
+const DEVICE: &str = "block device";
 /// Of a larger one, the beginning.
 const MOST: u64 = 1 << 40;
 
@@ -21,7 +22,8 @@ pub struct Target {
     pub path: PathBuf,
     /// A directory, a file, a block device.
     pub kind: &'static str,
-    pub file_system: String,
+    /// None: a block device has none.
+    pub file_system: Option<String>,
     pub len: u64,
     pub may_write: bool,
     file: File,
@@ -58,7 +60,7 @@ impl Target {
                     path.display()
                 ));
             }
-            ("block device", false, File::open(path).map_err(named)?)
+            (DEVICE, false, File::open(path).map_err(named)?)
         } else {
             return Err(format!(
                 "{} is neither a directory nor a file nor a block device",
@@ -73,7 +75,7 @@ impl Target {
                 path.display()
             ));
         }
-        let file_system = file_system::kind_of(path);
+        let file_system = (kind != DEVICE).then(|| file_system::kind_of(path));
         Ok(Self { path: path.to_owned(), kind, file_system, len, may_write, file })
     }
 
@@ -102,7 +104,7 @@ impl Target {
 
     /// The page cache is all that there is.
     pub fn is_memory(&self) -> bool {
-        matches!(self.file_system.as_str(), "tmpfs" | "ramfs")
+        matches!(self.file_system.as_deref(), Some("tmpfs" | "ramfs"))
     }
 }
 
