@@ -69,8 +69,12 @@ impl Sides {
                 self.notes.push(format!("{engine} is left out: {why}; see aio-rs doctor"));
                 continue;
             }
+            // Two libraries in a process cannot both have its page of statistics.
             // SAFETY: this process has no other thread yet.
-            unsafe { env::set_var("AIO_RS_ENGINE", engine) };
+            unsafe {
+                env::set_var("AIO_RS_ENGINE", engine);
+                env::remove_var("AIO_RS_STATS");
+            }
             // The library reads that when it is loaded, so each engine needs one.
             let first = self.all.len() == before;
             let aio = if first { load(&self.library) } else { load_copy(&self.library) };
