@@ -1,6 +1,7 @@
 //! The requests of one io_submit that it does not finish itself: made when they
 //! are met, handed to the engine when the call ends.
 
+use crate::advice;
 use crate::aio_kiocb::{complete_unpinned, pass_gate, req_to_op};
 use crate::engine::op::{Op, OpArgs, OpList};
 use crate::errno::Errno;
@@ -10,7 +11,7 @@ use crate::order::{Class, Key};
 use crate::sys::SignalsBlocked;
 use crate::{last_thread, polled, run_here};
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release, SeqCst};
-use std::sync::atomic::fence;
+use std::sync::atomic::{AtomicBool, fence};
 
 /// The requests of one io_submit that have to be deferred.
 pub struct Batch {
@@ -113,7 +114,7 @@ impl Batch {
 
     fn hand_over_all(&mut self, mm: &'static Mm) {
         while let Err(why) = self.hand_over(mm) {
-            log::debug!("a file could not be pinned ({why}): done inside io_submit");
+            advise(why);
             if let Some(op) = self.list.pop() {
                 // SAFETY: ours, not pinned, hence not started.
                 unsafe { run_here::run_here(op, complete_unpinned) };
@@ -137,6 +138,16 @@ impl Batch {
         }
         engine.kick();
         result
+    }
+}
+
+/// Says once that io_submit blocks, and why.
+#[cold]
+fn advise(why: Errno) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Relaxed) {
+        let advice = advice::Threads(why);
+        log::warn!("no engine can take a file ({why}): io_submit does its I/O itself; {advice}");
     }
 }
 

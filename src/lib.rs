@@ -28,6 +28,7 @@
 compile_error!("aio-rs lives inside other programs: build it with panic = \"abort\"");
 
 mod abi;
+mod advice;
 mod aio_kiocb;
 mod aio_ring;
 mod batch;

@@ -92,6 +92,7 @@ pub fn load_config() -> config::Config {
         static SINK: Sink = Sink;
         let _ = log::set_logger(&SINK);
         log::set_max_level(c.log_level);
+        log::info!("aio-rs {} is in: {}", env!("CARGO_PKG_VERSION"), sys::own_path());
     }
     c
 }

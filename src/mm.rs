@@ -1,6 +1,7 @@
 //! What the kernel keeps for AIO in `mm_struct`, and the life of contexts:
 //! `lookup_ioctx`, `ioctx_alloc`, `kill_ioctx`, `exit_aio`.
 
+use crate::advice;
 use crate::aio_ring::PAGE_SIZE;
 use crate::config::{Config, MaxNr, watched};
 use crate::engine::caller::{CallerRings, GoOn, NowaitReads, NowaitRings};
@@ -18,8 +19,8 @@ use std::ffi::c_int;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
-use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicPtr};
 
 /// All of a process's state. A forked child starts without.
 pub struct Mm {
@@ -39,6 +40,8 @@ pub struct Mm {
     nowait_rings: NowaitRings,
     pub engine: Option<&'static dyn Engine>,
     pub stats: Option<&'static Counters>,
+    /// Of io_setup.
+    refusal_said: AtomicBool,
 }
 
 const RECENT: usize = 256;
@@ -102,6 +105,30 @@ impl Mm {
         match self.config.max_nr {
             MaxNr::Number(n) => n,
             MaxNr::Kernel => sys::read_number(c"/proc/sys/fs/aio-max-nr").unwrap_or(65536),
+        }
+    }
+
+    /// Says once what io_setup is refused for.
+    #[cold]
+    fn say_over_limit(&self, wanted: u32, aio_nr: u64, max: u64) {
+        let setting = match self.config.max_nr {
+            MaxNr::Number(_) => "AIO_RS_MAX_NR",
+            MaxNr::Kernel => "fs.aio-max-nr (AIO_RS_MAX_NR=kernel)",
+        };
+        if !self.refusal_said.swap(true, Relaxed) {
+            log::warn!(
+                "io_setup is refused (EAGAIN): {wanted} events are asked for, and of {max} there \
+                 are {} left: raise {setting}",
+                max.saturating_sub(aio_nr)
+            );
+        }
+    }
+
+    #[cold]
+    fn say_no_memory(&self, wanted: u32, why: Errno) {
+        if !self.refusal_said.swap(true, Relaxed) {
+            let advice = advice::Threads(why);
+            log::warn!("io_setup is refused ({why}): no context for {wanted} events: {advice}");
         }
     }
 
@@ -202,18 +229,16 @@ pub fn ioctx_alloc(mm: &'static Mm, max_reqs: u32) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     let max = mm.aio_max_nr();
-    if wanted == 0 || u64::from(max_reqs) > max {
-        return Err(Errno::EAGAIN);
-    }
     let _signals = SignalsBlocked::new();
     let mut aio_nr = mm.ioctx_lock();
-    if *aio_nr + u64::from(max_reqs) > max {
-        log::warn!("io_setup({max_reqs}): {aio_nr} of AIO_RS_MAX_NR={max} are in use");
+    if wanted == 0 || *aio_nr + u64::from(max_reqs) > max {
+        mm.say_over_limit(max_reqs, *aio_nr, max);
         return Err(Errno::EAGAIN);
     }
     let ctx = mm
         .ioctx_table
-        .add(|id| Kioctx::new(id, max_reqs, wanted, mm.possible_cpus).map(NonNull::as_ptr))?;
+        .add(|id| Kioctx::new(id, max_reqs, wanted, mm.possible_cpus).map(NonNull::as_ptr))
+        .inspect_err(|why| mm.say_no_memory(max_reqs, *why))?;
     *aio_nr += u64::from(max_reqs);
     if let Some(stats) = mm.stats {
         stats.contexts(1, *aio_nr);

@@ -115,8 +115,68 @@ fn a_value_that_is_not_understood_costs_one_line() {
 fn they_are_read_before_the_program_clears_its_environment() {
     let settings = [("AIO_RS_ENGINE", "threads"), ("AIO_RS_LOG", "info")];
     let (stdout, stderr) = said(Bench::new().preloaded(&settings).arg("clear"));
-    assert_eq!((stdout.as_str(), stderr.len()), (UNUSED, 1), "{stderr:?}");
-    assert!(stderr[0].contains("INFO: engine: threads (as set by AIO_RS_ENGINE)"), "{stderr:?}");
+    assert_eq!((stdout.as_str(), stderr.len()), (UNUSED, 2), "{stderr:?}");
+    let library = Artefacts::get().preload();
+    let banner = format!("aio-rs {} is in: {}", env!("CARGO_PKG_VERSION"), library.display());
+    assert!(stderr[0].contains(&format!("INFO: {banner}")), "{stderr:?}");
+    assert!(stderr[1].contains("INFO: engine: threads (as set by AIO_RS_ENGINE)"), "{stderr:?}");
+}
+
+/// Asks for more than there is, twice; before that, is refused what it names.
+const REFUSED: &str = r#"
+#include <errno.h>
+#include <libaio.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+int main(int argc, char **argv)
+{
+	io_context_t ctx = NULL, more = NULL;
+	struct rlimit none = { 3, 3 };
+	struct sock_filter no_uring[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 425, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { 4, no_uring };
+	if (argc > 1 && !strcmp(argv[1], "nofile") && setrlimit(RLIMIT_NOFILE, &none))
+		return 1;
+	if (argc > 1 && !strcmp(argv[1], "seccomp") &&
+	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, 2, &filter, 0, 0)))
+		return 2;
+	if (io_setup(6, &ctx) || io_setup(8, &more) != -EAGAIN || io_setup(8, &more) != -EAGAIN)
+		return 3;
+	return 0;
+}
+"#;
+
+#[test]
+fn a_refusal_is_explained_once() {
+    let mut bench = Bench::new();
+    bench.program = build(bench.dir.path(), "refused", REFUSED, &["-laio"]);
+    let lines = |arg: &str, engine| {
+        let settings = [("AIO_RS_LOG", "warn"), ("AIO_RS_MAX_NR", "10"), ("AIO_RS_ENGINE", engine)];
+        let (_, mut stderr) = said(bench.preloaded(&settings).arg(arg));
+        let last = stderr.pop().expect("a line");
+        let setting = "8 events are asked for, and of 10 there are 4 left: raise AIO_RS_MAX_NR";
+        assert!(last.contains(setting), "{arg}: {last}");
+        stderr
+    };
+    for engine in ["uring", "threads"] {
+        assert_eq!(lines("", engine), [] as [&str; 0]);
+    }
+    let seccomp = lines("seccomp", "uring");
+    assert_eq!(seccomp.len(), 1, "{seccomp:?}");
+    assert!(seccomp[0].contains("io_uring is refused (Operation not permitted"), "{seccomp:?}");
+    assert!(seccomp[0].contains("allow io_uring_setup, io_uring_enter and"), "{seccomp:?}");
+    let nofile = lines("nofile", "uring");
+    let limit = "all descriptors of RLIMIT_NOFILE=3 are in use: raise it (ulimit -n)";
+    assert_eq!(nofile.iter().filter(|line| line.contains(limit)).count(), 2, "{nofile:?}");
+    assert!(nofile[2].contains("engine: none"), "{nofile:?}");
 }
 
 #[test]

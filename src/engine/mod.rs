@@ -19,6 +19,7 @@ pub mod op;
 pub mod threads;
 pub mod uring;
 
+use crate::advice;
 use crate::config::{Config, EngineChoice};
 use crate::errno::Errno;
 use caller::{CallerRings, GoOn};
@@ -103,8 +104,14 @@ pub trait Engine: Sync {
 /// None: neither can be had; io_submit then does everything itself.
 pub fn choose(config: &Config, complete: Complete, go_on: GoOn) -> Option<&'static dyn Engine> {
     let workers = config.max_workers;
-    let uring = || both::Both::start(complete, go_on, workers).map(|e| e as &'static dyn Engine);
-    let threads = || threads::Threads::start(complete, workers).map(|e| e as &'static dyn Engine);
+    let uring = || {
+        let started = both::Both::start(complete, go_on, workers).map(|e| e as _);
+        started.inspect_err(|e| log::warn!("io_uring is refused ({e}): {}", advice::Uring(*e)))
+    };
+    let threads = || {
+        let started = threads::Threads::start(complete, workers).map(|e| e as _);
+        started.inspect_err(|e| log::warn!("threads are refused ({e}): {}", advice::Threads(*e)))
+    };
     let (first, second, why): (Start, Start, _) = match config.engine {
         EngineChoice::Auto => (&uring, &threads, "the first choice"),
         EngineChoice::Uring => (&uring, &threads, "as set by AIO_RS_ENGINE"),

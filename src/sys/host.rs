@@ -102,6 +102,17 @@ pub fn boot_time_ns() -> u64 {
     ts.tv_sec as u64 * 1_000_000_000 + ts.tv_nsec as u64
 }
 
+/// The file of this library.
+pub fn own_path() -> &'static str {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: an address of ours; the names it gives stay, as the library does.
+    unsafe {
+        libc::dladdr(own_path as *const std::ffi::c_void, info.as_mut_ptr());
+        let name = info.assume_init().dli_fname;
+        if name.is_null() { "?" } else { CStr::from_ptr(name).to_str().unwrap_or("?") }
+    }
+}
+
 pub fn gettid() -> c_int {
     // SAFETY: no memory is passed.
     unsafe { sys!(gettid) }.unwrap_or(0) as c_int
