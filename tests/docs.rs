@@ -245,9 +245,11 @@ fn every_block_says_what_it_is() {
     }
 }
 
-/// In the running text: `make bench`, [a page](differences.md).
+/// In the running text: `make bench`, `src/lib.rs`, [a page](differences.md).
 #[test]
-fn targets_and_links_lead_somewhere() {
+fn targets_paths_and_links_lead_somewhere() {
+    const OURS: &[&str] =
+        &["src/", "tests/", "c-tests/", "benches/", "scripts/", "include/", "docs/"];
     let makefile = text(&root().join("Makefile"));
     for name in documents() {
         let source = text(&root().join(&name));
@@ -259,6 +261,10 @@ fn targets_and_links_lead_somewhere() {
                         let target = words.find(|word| !word.contains('=')).unwrap_or("all");
                         assert!(makefile.contains(&format!("\n{target}:")), "{name}: `{code}`");
                     }
+                    // A path of ours, unless it has a word that stands for another.
+                    let path = OURS.iter().any(|dir| code.starts_with(dir))
+                        && !code.chars().any(|c| c.is_uppercase() || c.is_whitespace());
+                    assert!(!path || root().join(&*code).exists(), "{name}: no `{code}`");
                 }
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
                     assert!(leads(&name, &dest_url), "{name}: {dest_url} leads nowhere");
