@@ -154,7 +154,9 @@ pub fn aio_complete(ctx: &Kioctx, events: &[IoEvent], resfd: Option<c_int>) {
 #[inline]
 fn wake_up(ctx: &Kioctx, events: usize) {
     if !ctx.ring_lock.is_mine() {
-        ctx.wait.complete(events as u32, || ctx.ring.available());
+        // More cannot run at a time; who is woken wakes others for what it leaves.
+        let most = (events as u32).min(ctx.reqs.cpus());
+        ctx.wait.complete(most, || ctx.ring.available());
     }
 }
 

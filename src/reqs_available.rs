@@ -33,6 +33,10 @@ impl ReqsAvailable {
         Self { available: AtomicU32::new(nr_events - 1), batch, cpus, ncpus }
     }
 
+    pub fn cpus(&self) -> u32 {
+        self.ncpus
+    }
+
     #[inline]
     fn this_cpu(&self) -> &AtomicU32 {
         // SAFETY: sched_getcpu has no preconditions (rseq area or vDSO).

@@ -2,10 +2,10 @@
 //!
 //! A sleeper announces in `sleepers` how many events it still needs; a completion
 //! wakes those that have as many in the ring, and each looks for itself. The kernel
-//! wakes all of them. Here a completion wakes as many as it has brought events,
-//! and whoever was woken does the same for what it leaves behind: there is never
-//! an event for a sleeper without somebody on the way to it, and a crowd of
-//! threads is not woken for an event that one of them takes.
+//! wakes all of them. Here a completion wakes as many as it has brought events, and
+//! no more than there are processors; whoever was woken wakes one for what it
+//! leaves behind. So no event lies there for a sleeper without somebody on the way
+//! to it, and a crowd of threads is not woken for what one of them takes.
 //!
 //! All of it is a few atomic accesses, so that completions in signal handlers
 //! need no lock, and sleepers hold no reference to their context. Which of them
@@ -138,8 +138,9 @@ impl WaitQueue {
         });
     }
 
-    /// After `events` were published: `available` are in the ring now. And after
-    /// a sleep, when this thread has looked at the ring.
+    /// After events were published, of which as many sleepers as `events` are to
+    /// hear: `available` are in the ring now. And after a sleep, when this thread
+    /// has looked at the ring.
     #[inline]
     pub fn complete(&self, events: u32, available: impl FnOnce() -> u32) {
         // Pairs with the fence in `prepare_to_wait`.
