@@ -105,6 +105,12 @@ fn short(n: f64) -> String {
     }
 }
 
+/// Names to the left, numbers to the right.
+fn cell((column, text): (usize, impl Into<String>)) -> Cell<'static> {
+    let text = Line::from(text.into());
+    Cell::from(if column == 0 || column > 2 { text.right_aligned() } else { text })
+}
+
 impl View {
     /// What a process counted between the two looks, a second; since it began
     /// where there was no look before.
@@ -126,12 +132,14 @@ impl View {
             Constraint::Length(1),
         ])
         .areas(frame.area());
-        let bold = Style::new().bold();
-        let count = format!(" {} processes count", self.now.len());
+        let count = match self.now.len() {
+            1 => "  1 process".to_owned(),
+            n => format!("  {n} processes"),
+        };
         frame.render_widget(Line::from(vec!["aio-rs top".bold().cyan(), count.into()]), title);
         frame.render_widget("q ends, arrows choose a process".dim(), keys);
         if self.now.is_empty() {
-            let text = "No process counts. Start one by: aio-rs run --stats COMMAND";
+            let text = "None that counts. Start one by: aio-rs run --stats COMMAND";
             frame.render_widget(Paragraph::new(text), processes);
             return;
         }
@@ -151,9 +159,9 @@ impl View {
         ];
         let table = Table::new(
             self.now.iter().map(|s| self.process(s)),
-            [7, 15, 7, 4, 6, 7, 7, 7, 7, 7, 10, 6].map(Constraint::Length),
+            [7, 15, 7, 5, 6, 8, 8, 8, 8, 8, 11, 7].map(Constraint::Length),
         )
-        .header(Row::new(heading).style(bold))
+        .header(Row::new(heading.into_iter().enumerate().map(cell)).bold().cyan())
         .row_highlight_style(Style::new().reversed())
         .block(Block::new().borders(ratatui::widgets::Borders::TOP));
         frame.render_stateful_widget(table, processes, &mut self.chosen);
@@ -183,7 +191,7 @@ impl View {
         };
         cells.push(format!("{:.1} us", times as f64 / 1e3));
         cells.push((page.submits_eagain + page.setups_refused).to_string());
-        Row::new(cells.into_iter().map(Cell::from))
+        Row::new(cells.into_iter().enumerate().map(cell))
     }
 
     /// All of one process, since it began.
