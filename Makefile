@@ -137,6 +137,10 @@ fuzz-diff-hour: all ## the same for an hour, and a million steps at least
 command-pages: ## write the command's manual pages and completions anew
 	AIO_RS_WRITE_PAGES=1 $(CARGO) test --quiet --test command_pages
 
+.PHONY: pictures
+pictures: all ## draw docs/pictures/top.svg and doctor.svg from what the command shows
+	AIO_RS_WRITE_PICTURES=1 AIO_TEST_OURS=$(BUILD) $(CARGO) test --quiet --test pictures
+
 .PHONY: deps
 deps: ## install the tools that the tests use (root), or name what is missing
 	@scripts/deps.sh check
