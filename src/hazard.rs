@@ -85,6 +85,13 @@ pub fn interrupted() -> bool {
     place.thread.load(Relaxed) == sys::thread_pointer() && !place.held.load(Relaxed).is_null()
 }
 
+/// The same, of other threads than the calling one.
+pub fn is_held_by_others<T>(what: &T) -> bool {
+    let what = std::ptr::from_ref(what).cast_mut().cast();
+    let me = sys::thread_pointer();
+    PLACES.iter().any(|p| p.held.load(Acquire) == what && p.thread.load(Relaxed) != me)
+}
+
 /// For a process that has no threads yet: a forked child inherits its parent's.
 pub fn init() {
     for place in &PLACES {

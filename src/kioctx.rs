@@ -210,12 +210,14 @@ impl Kioctx {
 
     /// Waits until nobody but the caller uses the dead context; `cancel` stops
     /// the requests that may never end, again and again: a call that was under
-    /// way may still submit one. A call that does not return is waited for only
-    /// while requests are in flight: it may be the one that the running signal
-    /// handler interrupted.
+    /// way may still submit one. The call that the running signal handler has
+    /// interrupted is not waited for; nor, without requests in flight, for ever one
+    /// of another thread: a handler above it may be waiting for us.
     pub fn drain(&self, cancel: impl Fn()) {
         const FIRST_LOOK_NS: i64 = 1_000_000;
-        const PATIENCE_NS: i64 = 50_000_000;
+        const PAUSE_NS: i64 = 50_000_000;
+        /// A busy machine keeps a thread from running for some tenths of a second.
+        const PATIENCE_NS: i64 = 3_000_000_000;
         let mut idle_since = None;
         let mut pause = FIRST_LOOK_NS;
         // Who uses it uncounted is seen from here on, or has seen that it is dead.
@@ -223,8 +225,11 @@ impl Kioctx {
         loop {
             let seen = self.drained.load(Acquire);
             // In this order: a call that makes a request counts that first.
-            let held = hazard::is_held(self);
-            if !held && self.users.load(SeqCst) <= 1 {
+            let by_others = hazard::is_held_by_others(self);
+            if !by_others && self.users.load(SeqCst) <= 1 {
+                if hazard::is_held(self) {
+                    self.abandon();
+                }
                 return;
             }
             if self.in_flight.load(SeqCst) != 0 {
@@ -238,7 +243,7 @@ impl Kioctx {
                 }
             }
             let _ = sys::futex_wait(&self.drained, seen, Some(sys::monotonic_in(pause)));
-            pause = (pause * 2).min(PATIENCE_NS);
+            pause = (pause * 2).min(PAUSE_NS);
         }
     }
 
