@@ -19,6 +19,19 @@ use std::sync::atomic::compiler_fence;
 #[inline]
 pub fn aio_get_req(ctx: &Kioctx, wanted: u32) -> u32 {
     match ctx.reqs.get(wanted) {
+        0 => get_req_slowly(ctx, wanted),
+        taken => taken,
+    }
+}
+
+/// As in the kernel, which holds completion_lock with interrupts off: who finds no
+/// slot because others have them in hand, on the way from the ring, waits. A
+/// signal handler could not.
+#[cold]
+fn get_req_slowly(ctx: &Kioctx, wanted: u32) -> u32 {
+    let _signals = SignalsBlocked::new();
+    let _guard = ctx.refill_lock.lock().unwrap_or_else(|_| std::process::abort());
+    match ctx.reqs.get(wanted) {
         0 => {
             refill_reqs_available(ctx);
             ctx.reqs.get(wanted)
@@ -27,27 +40,19 @@ pub fn aio_get_req(ctx: &Kioctx, wanted: u32) -> u32 {
     }
 }
 
-/// Gives the slots back whose events have left the ring. Unlike the kernel's this
-/// takes no lock, so that a signal handler can do it anywhere: the events are
-/// counted before the tail is read, so one that is published meanwhile makes the
-/// answer too small at most.
-#[cold]
+/// Gives the slots back whose events have left the ring. Under `refill_lock`, while
+/// others complete: the events are counted before the tail is read, so one that is
+/// published meanwhile makes the answer too small at most.
 fn refill_reqs_available(ctx: &Kioctx) {
-    let mut refilled = ctx.refilled.load(Acquire);
-    loop {
-        // Acquire: pairs with the release in `post_locked`.
-        let count = ctx.completed_events.load(Acquire).wrapping_sub(refilled);
-        let tail = ctx.tail.load(Acquire);
-        let head = ctx.ring.head().load(Acquire);
-        let n = completed_and_read(ctx.ring.nr_events, head, tail, count);
-        if n == 0 {
-            return;
-        }
-        let now = refilled.wrapping_add(n);
-        match ctx.refilled.compare_exchange(refilled, now, AcqRel, Acquire) {
-            Ok(_) => return ctx.reqs.put(n),
-            Err(by_another) => refilled = by_another,
-        }
+    let refilled = ctx.refilled.load(Relaxed);
+    // Acquire: pairs with the release in `post_locked`.
+    let count = ctx.completed_events.load(Acquire).wrapping_sub(refilled);
+    let tail = ctx.tail.load(Acquire);
+    let head = ctx.ring.head().load(Acquire);
+    let n = completed_and_read(ctx.ring.nr_events, head, tail, count);
+    if n > 0 {
+        ctx.refilled.store(refilled.wrapping_add(n), Relaxed);
+        ctx.reqs.put(n);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::sys;
 use crate::task_lock::TaskLock;
 use crate::wait::WaitQueue;
 use std::ptr::{NonNull, null_mut};
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
@@ -68,9 +69,11 @@ pub struct Kioctx {
     /// to scribble on.
     pub tail: AtomicU32,
     /// Events published, written under `completion_lock`; and how many of them
-    /// have given their slots back.
+    /// have given their slots back, written under `refill_lock`.
     pub completed_events: AtomicU32,
     pub refilled: AtomicU32,
+    /// Taken with signals blocked.
+    pub refill_lock: Mutex<()>,
     /// Events that a signal handler could not publish, because the thread it
     /// interrupted holds `completion_lock`.
     pub left_over: AtomicPtr<Op>,
@@ -351,6 +354,7 @@ impl Kioctx {
         tail: AtomicU32::new(0),
         completed_events: AtomicU32::new(0),
         refilled: AtomicU32::new(0),
+        refill_lock: Mutex::new(()),
         left_over: AtomicPtr::new(null_mut()),
         ring_lock: TaskLock::new(),
         wait: WaitQueue::new(),
@@ -401,6 +405,7 @@ impl Kioctx {
             c.tail.store(0, Relaxed);
             c.completed_events.store(0, Relaxed);
             c.refilled.store(0, Relaxed);
+            c.refill_lock = Mutex::new(());
             c.completion_lock = TaskLock::new();
             c.ring_lock = TaskLock::new();
             c.life.fetch_add(1, Relaxed);
