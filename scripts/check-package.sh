@@ -118,6 +118,25 @@ ok "aio-rs doctor fio"
 try 'run' env AIO_RS_LOG=info aio-rs run "${job[@]}"
 says 'engine: ' 'run'
 ok "aio-rs run fio, every crc32c is right"
+try 'run --stats' aio-rs run --stats "${job[@]}"
+says 'requests in [0-9]+ calls of io_submit' 'run --stats'
+ok "aio-rs run --stats fio tells what was done"
+
+here aio-rs run --stats fio --ioengine=libaio --name=watched --filename=/watched --size=8m \
+	--rw=randread --time_based --runtime=8 --unlink=1 >"$work/fio" 2>&1 &
+fio=$!
+for _ in $(seq 100); do
+	here aio-rs top --json --count 1 >"$work/out" 2>&1 || fail "top: exit $?"
+	[ ! -s "$work/out" ] || break
+	sleep 0.1
+done
+says '"contexts":1,' 'top --json'
+try 'top' script -qec 'stty cols 110 rows 30; aio-rs top --count 2' /dev/null
+says 'SUBMIT p99' 'top'
+says 'microseconds' 'top'
+wait "$fio" || fail "aio-rs run --stats fio: exit $?"
+[ -z "$(here ls /dev/shm)" ] || fail "a page of counters is left"
+ok "aio-rs top shows fio while it runs, and nothing of it is left in /dev/shm"
 
 case $(of_fio) in
 */aio-rs/*) fail "aio-rs changes programs that were not run on it" ;;
