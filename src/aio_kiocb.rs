@@ -9,6 +9,7 @@ use crate::kioctx::{AioKiocb, Kioctx};
 use crate::mm::{self, Mm};
 use crate::reqs_available::completed_and_read;
 use crate::sys::{self, SignalsBlocked};
+use probe::probe;
 use std::ffi::c_int;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -267,6 +268,7 @@ unsafe fn publish(mm: &'static Mm, Done { op, res }: Done) {
     let res = if args.kind == Kind::Poll && res == Errno::ECANCELED.neg() { 0 } else { res };
     crate::iovec::release(&mut args.iov);
     let event = IoEvent { data: req.data.load(Relaxed), obj: req.obj.load(Relaxed), res, res2: 0 };
+    probe!(aio_rs, complete, event.obj, event.res);
     post(ctx, &[event]);
     // Behind its event, for what finds the way clear posts its own at once.
     // SAFETY: in our hands; entered at most once, by `defer`.

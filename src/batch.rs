@@ -10,6 +10,7 @@ use crate::mm::{self, Mm};
 use crate::order::{Class, Key};
 use crate::sys::SignalsBlocked;
 use crate::{last_thread, polled, run_here};
+use probe::probe;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, fence};
 
@@ -78,6 +79,9 @@ impl Batch {
                     // SAFETY: ours until it is started.
                     req.since.store(stats.deferred(unsafe { op.args() }), Relaxed);
                 }
+                // SAFETY: as above.
+                let (fd, len) = unsafe { (op.args().fd, op.args().iov.total) };
+                probe!(aio_rs, submit, obj, fd, len);
                 req.life.fetch_add(1, Release);
                 self.list.push(req_to_op(req));
                 Ok(())
@@ -116,6 +120,7 @@ impl Batch {
         while let Err(why) = self.hand_over(mm) {
             advise(why);
             if let Some(op) = self.list.pop() {
+                probe!(aio_rs, fallback, why.0);
                 // SAFETY: ours, not pinned, hence not started.
                 unsafe { run_here::run_here(op, complete_unpinned) };
             }

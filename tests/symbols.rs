@@ -11,6 +11,7 @@ use object::{Endianness, Object};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use support::artefacts::Artefacts;
 use support::root;
 
@@ -223,6 +224,20 @@ fn the_library() {
 fn the_preload() {
     let preload = Artefacts::get().preload();
     assert_faultless(&preload, &golden_in_front(), "libaio-rs-preload.so");
+}
+
+/// What bpftrace and perf find, as `readelf -n` shows it.
+#[test]
+fn the_probes() {
+    let ours = Artefacts::get();
+    for library in [ours.library(), ours.preload(), ours.drop_in_dir().join("libaio.so.1")] {
+        let out = Command::new("readelf").arg("-nW").arg(&library).output().expect("readelf");
+        let text = String::from_utf8_lossy(&out.stdout);
+        assert!(text.contains("Provider: aio_rs"), "{text}");
+        for name in ["submit", "complete", "fallback"] {
+            assert!(text.contains(&format!("Name: {name}\n")), "{name}: {text}");
+        }
+    }
 }
 
 #[test]
