@@ -46,6 +46,8 @@ pub struct Config {
     pub submit: SubmitMode,
     pub max_nr: MaxNr,
     pub max_workers: u32,
+    /// O_DIRECT requests may go to rings of their callers' own.
+    pub caller_ring: bool,
     pub log_level: log::LevelFilter,
     pub stats: Stats,
 }
@@ -88,12 +90,13 @@ static ENGINE: Noted = Noted::new(b"AIO_RS_ENGINE");
 static SUBMIT: Noted = Noted::new(b"AIO_RS_SUBMIT");
 static MAX_NR: Noted = Noted::new(b"AIO_RS_MAX_NR");
 static THREADS: Noted = Noted::new(b"AIO_RS_THREADS");
+static CALLER_RING: Noted = Noted::new(b"AIO_RS_CALLER_RING");
 static LOG: Noted = Noted::new(b"AIO_RS_LOG");
 static LOG_FILE: Noted = Noted::new(b"AIO_RS_LOG_FILE");
 static STATS: Noted = Noted::new(b"AIO_RS_STATS");
 static STATS_FILE: Noted = Noted::new(b"AIO_RS_STATS_FILE");
-static ALL: [&Noted; 8] =
-    [&ENGINE, &SUBMIT, &MAX_NR, &THREADS, &LOG, &LOG_FILE, &STATS, &STATS_FILE];
+static ALL: [&Noted; 9] =
+    [&ENGINE, &SUBMIT, &MAX_NR, &THREADS, &CALLER_RING, &LOG, &LOG_FILE, &STATS, &STATS_FILE];
 
 const IDLE: u8 = 0;
 const BUSY: u8 = 1;
@@ -185,6 +188,7 @@ pub fn load(warn: &mut dyn FnMut(&str, &str, &str)) -> Config {
         submit: SubmitMode::Adaptive,
         max_nr: MaxNr::Number(DEFAULT_MAX_NR),
         max_workers: DEFAULT_WORKERS,
+        caller_ring: false,
         log_level: log::LevelFilter::Off,
         stats: Stats::Off,
     };
@@ -222,6 +226,10 @@ pub fn load(warn: &mut dyn FnMut(&str, &str, &str)) -> Config {
             _ => return false,
         };
         true
+    });
+    choose(&CALLER_RING, "0", &mut |v| {
+        c.caller_ring = v == "1";
+        matches!(v, "0" | "1" | "")
     });
     choose(&THREADS, "64", &mut |v| match v.parse() {
         Ok(n) if n > 0 && n <= 4096 => {

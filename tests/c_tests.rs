@@ -62,7 +62,12 @@ const WATCHED: &[(&str, &str)] =
     &[("AIO_RS_STATS", "1"), ("AIO_RS_LOG", "trace"), ("AIO_RS_LOG_FILE", "/dev/null")];
 
 const MODES: [Mode; 8] = [
-    Mode { name: "uring", way: Way::Preload, env: &[("AIO_RS_ENGINE", "uring")], engine: "uring" },
+    Mode {
+        name: "uring",
+        way: Way::Preload,
+        env: &[("AIO_RS_ENGINE", "uring"), ("AIO_RS_CALLER_RING", "1")],
+        engine: "uring",
+    },
     Mode {
         name: "threads",
         way: Way::Preload,

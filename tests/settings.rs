@@ -102,6 +102,7 @@ fn a_value_that_is_not_understood_costs_one_line() {
         ("AIO_RS_SUBMIT", "adaptive"),
         ("AIO_RS_MAX_NR", "1048576"),
         ("AIO_RS_THREADS", "64"),
+        ("AIO_RS_CALLER_RING", "0"),
         ("AIO_RS_LOG", "no log"),
     ] {
         let (stdout, stderr) = said(&mut bench.preloaded(&[(name, "nonsense")]));

@@ -6,6 +6,7 @@ use super::op::{OpList, OpPtr};
 use super::threads::Threads;
 use super::uring::Uring;
 use super::{Cancelled, Complete, Done, Engine};
+use crate::config::Config;
 use crate::errno::Errno;
 use crate::sys;
 use std::ptr::null_mut;
@@ -18,7 +19,7 @@ pub struct Both {
     /// Started when first needed.
     threads: AtomicPtr<Threads>,
     starting: Mutex<()>,
-    /// None: no memory or no thread to be had for them.
+    /// None: not wanted, or no memory or no thread to be had for them.
     caller_rings: Option<&'static CallerRings>,
     complete: Complete,
     max_workers: u32,
@@ -27,15 +28,13 @@ pub struct Both {
 impl Both {
     /// # Errors
     /// As `Uring::start`.
-    pub fn start(
-        complete: Complete,
-        go_on: GoOn,
-        max_workers: u32,
-    ) -> Result<&'static Self, Errno> {
+    pub fn start(complete: Complete, go_on: GoOn, config: &Config) -> Result<&'static Self, Errno> {
         let uring = Uring::start(complete)?;
         let memory = sys::mmap_anon(size_of::<Self>(), libc::MAP_PRIVATE)?.cast::<Self>();
         let (threads, starting) = (AtomicPtr::new(null_mut()), Mutex::new(()));
-        let caller_rings = CallerRings::start(complete, go_on).ok();
+        let caller_rings =
+            config.caller_ring.then(|| CallerRings::start(complete, go_on).ok()).flatten();
+        let max_workers = config.max_workers;
         // SAFETY: fresh memory, large enough, never unmapped.
         unsafe {
             memory.write(Self { uring, threads, starting, caller_rings, complete, max_workers });
@@ -117,6 +116,10 @@ impl Engine for Both {
         let Some(first) = ops.first() else { return };
         // SAFETY: passed on; a pin is of one engine.
         unsafe { self.of(first.op).signal(ops) }
+    }
+
+    fn has_uring(&self) -> bool {
+        true
     }
 
     fn caller_rings(&self) -> Option<&'static CallerRings> {

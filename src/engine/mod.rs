@@ -93,6 +93,11 @@ pub trait Engine: Sync {
     /// As for `Complete`; called once for an operation with an eventfd.
     unsafe fn signal(&self, ops: &[Done]);
 
+    /// Whether threads of the program may have rings for themselves.
+    fn has_uring(&self) -> bool {
+        false
+    }
+
     /// Where there are rings for callers' own requests.
     fn caller_rings(&self) -> Option<&'static CallerRings> {
         None
@@ -105,7 +110,7 @@ pub trait Engine: Sync {
 pub fn choose(config: &Config, complete: Complete, go_on: GoOn) -> Option<&'static dyn Engine> {
     let workers = config.max_workers;
     let uring = || {
-        let started = both::Both::start(complete, go_on, workers).map(|e| e as _);
+        let started = both::Both::start(complete, go_on, config).map(|e| e as _);
         started.inspect_err(|e| log::warn!("io_uring is refused ({e}): {}", advice::Uring(*e)))
     };
     let threads = || {
