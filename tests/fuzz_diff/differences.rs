@@ -148,6 +148,22 @@ fn ring_difference(
         .then(|| format!("context {slot}: in flight: kernel {}, ours {}", k.in_flight, o.in_flight))
 }
 
+/// Whether a page was not cached that should have been: what an earlier program did
+/// with RWF_DONTCACHE drops it when it has been written, some time later. A read with
+/// RWF_NOWAIT tells.
+pub fn unlucky(program: &Program, sides: [&StepTrace; 2]) -> bool {
+    const RWF_NOWAIT: u32 = 8;
+    let refused = |e: &Event| {
+        e.res == -i64::from(libc::EAGAIN)
+            && iocb_of(program, e.data).is_some_and(|iocb| {
+                let of_file =
+                    matches!(iocb.fd, Fd::Slot(slot) if fds::entry(slot).file().is_some());
+                of_file && iocb.reads() && iocb.rw_flags & RWF_NOWAIT != 0
+            })
+    };
+    sides.iter().flat_map(|side| side.rings.iter().flatten()).any(|r| r.new.iter().any(refused))
+}
+
 /// SIGPIPE and SIGXFSZ: whether they came.
 fn merged([pipe, fsize, usr1]: [u32; 3]) -> [u32; 3] {
     [pipe.min(1), fsize.min(1), usr1]

@@ -1,7 +1,7 @@
 //! The parent: makes programs, has them run on both sides, compares, shrinks.
 
 use crate::child::{End, Executor, Side};
-use crate::differences::difference;
+use crate::differences::{difference, unlucky};
 use crate::program::{Program, Step};
 use crate::support::artefacts::Artefacts;
 use crate::trace::{Answer, Request, StepTrace};
@@ -59,6 +59,11 @@ enum Verdict {
     Same,
     /// The machine did not let the kernel do it.
     Unfit,
+    /// It may be luck: only if it is so again and again.
+    Unlucky {
+        step: usize,
+        what: String,
+    },
     Different {
         step: usize,
         what: String,
@@ -91,7 +96,10 @@ impl Pair {
         for (step, (k, o)) in kernel.iter().zip(&ours).enumerate() {
             self.steps += 1;
             if let Some(what) = difference(program, k, o) {
-                return Verdict::Different { step, what };
+                return match unlucky(program, [k, o]) {
+                    true => Verdict::Unlucky { step, what },
+                    false => Verdict::Different { step, what },
+                };
             }
         }
         match end {
@@ -190,11 +198,14 @@ pub fn run() -> ExitCode {
                     }
                     let mut verdict = pair.run(&program);
                     for _ in 0..50 {
-                        if !matches!(verdict, Verdict::Unfit) {
+                        if !matches!(verdict, Verdict::Unfit | Verdict::Unlucky { .. }) {
                             break;
                         }
                         std::thread::sleep(Duration::from_millis(100));
                         verdict = pair.run(&program);
+                    }
+                    if let Verdict::Unlucky { step, what } = verdict {
+                        verdict = Verdict::Different { step, what };
                     }
                     steps.fetch_add(std::mem::take(&mut pair.steps), Relaxed);
                     let done = programs.fetch_add(1, Relaxed) + 1;
